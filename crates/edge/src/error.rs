@@ -1,0 +1,171 @@
+//! What can go wrong in the edge: what, whose side, may it be retried, and from what.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use http::StatusCode;
+
+/// The source of an error, kept for the log; the outside never sees it.
+pub type Source = Box<dyn StdError + Send + Sync>;
+
+/// On whose side the fault lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The client sent something we refuse, or went away.
+    Client,
+    /// The edge itself.
+    Edge,
+    /// The application behind us.
+    Origin,
+}
+
+/// What went wrong. One `match` in [`ErrorKind::facts`] gives status, label and sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request's head or framing is malformed or ambiguous.
+    BadMessage,
+    /// A transfer coding or method we do not implement.
+    NotImplemented,
+    /// Head larger than allowed.
+    HeadTooLarge,
+    /// Target longer than allowed.
+    UriTooLong,
+    /// Content larger than allowed.
+    ContentTooLarge,
+    /// The client did not send in time.
+    ClientTimeout,
+    /// The client went away.
+    ClientGone,
+    /// The authority does not belong to this connection.
+    Misdirected,
+    /// Expectation other than 100-continue.
+    ExpectationFailed,
+    /// No route for the request.
+    NoRoute,
+    /// A client's `only-if-cached` that nothing answers.
+    NotCached,
+    /// Too many requests in flight, or the origin is saturated.
+    Saturated,
+    /// The breaker of the origin is open, or no origin is healthy.
+    OriginUnavailable,
+    /// No connection to the origin could be made.
+    OriginUnreachable,
+    /// The origin did not answer in time.
+    OriginTimeout,
+    /// The origin's answer breaks the protocol or broke off.
+    OriginProtocol,
+    /// A fault of ours.
+    Internal,
+}
+
+/// Everything that follows from a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Status towards the client.
+    pub status: StatusCode,
+    /// Value of `Forebay-Error` and of the metric label.
+    pub label: &'static str,
+    /// Whose fault.
+    pub side: Side,
+    /// A sentence for the outside.
+    pub sentence: &'static str,
+}
+
+impl ErrorKind {
+    /// The one place where a kind becomes status, label, side and sentence.
+    pub fn facts(self) -> Facts {
+        use ErrorKind as K;
+        use Side::{Client, Edge, Origin};
+        let (status, label, side, sentence) = match self {
+            K::BadMessage => (400, "bad-message", Client, "the request is malformed"),
+            K::NotImplemented => {
+                (501, "not-implemented", Client, "the request uses a coding that is not supported")
+            }
+            K::HeadTooLarge => (431, "head-too-large", Client, "the request head is too large"),
+            K::UriTooLong => (414, "uri-too-long", Client, "the request target is too long"),
+            K::ContentTooLarge => {
+                (413, "content-too-large", Client, "the request content is too large")
+            }
+            K::ClientTimeout => {
+                (408, "client-timeout", Client, "the request did not arrive in time")
+            }
+            K::ClientGone => (400, "client-gone", Client, "the client went away"),
+            K::Misdirected => {
+                (421, "misdirected", Client, "this connection does not serve that host")
+            }
+            K::ExpectationFailed => {
+                (417, "expectation-failed", Client, "the expectation is not supported")
+            }
+            K::NoRoute => (404, "no-route", Client, "nothing is served at this address"),
+            K::NotCached => {
+                (504, "not-cached", Client, "no stored answer, and the request allows no other")
+            }
+            K::Saturated => (503, "saturated", Edge, "too busy at the moment"),
+            K::OriginUnavailable => {
+                (503, "origin-unavailable", Origin, "the application is not available")
+            }
+            K::OriginUnreachable => {
+                (502, "origin-unreachable", Origin, "the application cannot be reached")
+            }
+            K::OriginTimeout => {
+                (504, "origin-timeout", Origin, "the application did not answer in time")
+            }
+            K::OriginProtocol => {
+                (502, "origin-protocol", Origin, "the application's answer is not usable")
+            }
+            K::Internal => (500, "internal", Edge, "an error inside the edge"),
+        };
+        let status = StatusCode::from_u16(status).expect("the table holds valid statuses");
+        Facts { status, label, side, sentence }
+    }
+}
+
+/// An error of the edge.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    detail: &'static str,
+    source: Option<Source>,
+}
+
+impl Error {
+    /// An error of `kind`; `detail` is for the log: what exactly, lower case, no full stop.
+    pub fn new(kind: ErrorKind, detail: &'static str) -> Error {
+        Error { kind, detail, source: None }
+    }
+
+    /// Adds what it came from.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Source>) -> Error {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// What exactly, for the log.
+    pub fn detail(&self) -> &'static str {
+        self.detail
+    }
+
+    /// Status, label, side and sentence.
+    pub fn facts(&self) -> Facts {
+        self.kind.facts()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.detail)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,118 @@
+//! What travels through the rooms.
+//!
+//! In: a request that `listen` has read and `admit` has let through. Out: the same exchange with one
+//! stamp a room, from which access log, `Server-Timing` and metrics are made, so that they cannot
+//! disagree. It holds no socket and never performs I/O by itself.
+
+mod body;
+mod encoding;
+mod stamps;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use http::{HeaderMap, Method, Uri, Version};
+
+pub use body::{Body, BoxedBody};
+pub use encoding::Encoding;
+pub use stamps::{Room, Stamps};
+
+/// The answer on its way back to the client. Hop-by-hop fields are already gone.
+pub type Answer = http::Response<Body>;
+
+/// Scheme by which the client reached the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS ended here, or at a trusted proxy that says so.
+    Https,
+}
+
+impl Scheme {
+    /// `"http"` or `"https"`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        }
+    }
+}
+
+/// Who asks. Made by `listen`, corrected by `admit` where a trusted proxy stands before us.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// The socket's other end; `None` on a Unix socket.
+    pub peer: Option<SocketAddr>,
+    /// Whose request this is: the peer, or what a trusted proxy says (RFC 7239 and X-Forwarded-For).
+    pub address: IpAddr,
+    /// Scheme towards the client.
+    pub scheme: Scheme,
+    /// Server name of the TLS handshake, lower case.
+    pub server_name: Option<String>,
+}
+
+/// A request's head as the rooms see it: framing is settled, the authority is known and lower case.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// Method.
+    pub method: Method,
+    /// Path and query only; the authority stands apart.
+    pub uri: Uri,
+    /// `host` or `host:port`, lower case; the same whether it came as Host, :authority or absolute-form.
+    pub authority: String,
+    /// HTTP version that the client spoke.
+    pub version: Version,
+    /// End-to-end fields. Hop-by-hop fields (RFC 9110 §7.6.1) and Host are removed.
+    pub fields: HeaderMap,
+}
+
+/// One request on its way through the rooms.
+#[derive(Debug)]
+pub struct Exchange {
+    /// Request id, 32 lower-case hex digits; also the trace id when none came in.
+    pub id: [u8; 32],
+    /// Who asks.
+    pub client: Client,
+    /// What is asked.
+    pub head: Head,
+    /// Content of the request, streamed.
+    pub body: Body,
+    /// Upgrade token that the client asks for (`websocket`), if any.
+    pub upgrade: Option<http::HeaderValue>,
+    /// Time at which each room was done.
+    pub stamps: Stamps,
+}
+
+impl Exchange {
+    /// When the head was complete.
+    pub fn began(&self) -> Instant {
+        self.stamps.began()
+    }
+
+    /// Host without port, lower case.
+    pub fn host(&self) -> &str {
+        host_of(&self.head.authority)
+    }
+}
+
+/// Host part of an authority: `a:80` gives `a`, `[::1]:80` gives `[::1]`.
+pub fn host_of(authority: &str) -> &str {
+    match authority.rfind(':') {
+        Some(colon) if !authority[colon..].contains(']') => &authority[..colon],
+        _ => authority,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::host_of;
+
+    #[test]
+    fn host_is_cut_at_the_port_only() {
+        assert_eq!(host_of("shop.example:8080"), "shop.example");
+        assert_eq!(host_of("shop.example"), "shop.example");
+        assert_eq!(host_of("[::1]:80"), "[::1]");
+        assert_eq!(host_of("[::1]"), "[::1]");
+    }
+}

@@ -1,0 +1,80 @@
+//! One time stamp a room.
+
+use std::time::{Duration, Instant};
+
+/// The rooms of the edge, in the order in which a request walks them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Room {
+    /// Read from the socket.
+    Listen,
+    /// Let in.
+    Admit,
+    /// Matched.
+    Route,
+    /// Looked up.
+    Cache,
+    /// Encoded.
+    Compress,
+    /// First byte from the application.
+    Origin,
+}
+
+impl Room {
+    /// All rooms in order.
+    pub const ALL: [Room; 6] =
+        [Room::Listen, Room::Admit, Room::Route, Room::Cache, Room::Compress, Room::Origin];
+
+    /// The room's name as it stands in config, logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Room::Listen => "listen",
+            Room::Admit => "admit",
+            Room::Route => "route",
+            Room::Cache => "cache",
+            Room::Compress => "compress",
+            Room::Origin => "origin",
+        }
+    }
+}
+
+/// When each room was left, relative to the moment the head was complete. Microseconds.
+#[derive(Debug, Clone)]
+pub struct Stamps {
+    began: Instant,
+    left_us: [Option<u32>; Room::ALL.len()],
+}
+
+impl Stamps {
+    /// Starts at `now`.
+    pub fn new(now: Instant) -> Stamps {
+        Stamps { began: now, left_us: [None; Room::ALL.len()] }
+    }
+
+    /// Notes that `room` is done at `now`.
+    pub fn leave(&mut self, room: Room, now: Instant) {
+        let us = now.saturating_duration_since(self.began).as_micros();
+        self.left_us[room as usize] = Some(u32::try_from(us).unwrap_or(u32::MAX));
+    }
+
+    /// When the head was complete.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// Time from the beginning until `room` was done; `None` if the request never came there.
+    pub fn until(&self, room: Room) -> Option<Duration> {
+        self.left_us[room as usize].map(|us| Duration::from_micros(u64::from(us)))
+    }
+
+    /// Time spent in each room that was visited, in order.
+    pub fn spans(&self) -> impl Iterator<Item = (Room, Duration)> + '_ {
+        let mut before = 0;
+        Room::ALL.into_iter().filter_map(move |room| {
+            let left = self.left_us[room as usize]?;
+            let span = left.saturating_sub(before);
+            before = left.max(before);
+            Some((room, Duration::from_micros(u64::from(span))))
+        })
+    }
+}
