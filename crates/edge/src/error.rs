@@ -25,6 +25,8 @@ pub enum Side {
 pub enum ErrorKind {
     /// The request's head or framing is malformed or ambiguous.
     BadMessage,
+    /// An HTTP version other than 1.0, 1.1 and 2.
+    VersionNotSupported,
     /// A transfer coding or method we do not implement.
     NotImplemented,
     /// Head larger than allowed.
@@ -79,6 +81,9 @@ impl ErrorKind {
         use Side::{Client, Edge, Origin};
         let (status, label, side, sentence) = match self {
             K::BadMessage => (400, "bad-message", Client, "the request is malformed"),
+            K::VersionNotSupported => {
+                (505, "version-not-supported", Client, "the HTTP version is not supported")
+            }
             K::NotImplemented => {
                 (501, "not-implemented", Client, "the request uses a coding that is not supported")
             }

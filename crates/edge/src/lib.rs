@@ -5,5 +5,6 @@
 
 pub mod error;
 pub mod exchange;
+pub mod listen;
 
 pub use error::{Error, ErrorKind};

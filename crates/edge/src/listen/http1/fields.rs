@@ -1,0 +1,109 @@
+//! Field lines of a head or a trailer section (RFC 9112 §5), strict.
+
+#![warn(clippy::indexing_slicing)]
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::head::HeadError;
+
+/// Where a block of lines ends, found as bytes arrive: each byte is looked at once.
+#[derive(Debug, Default)]
+pub struct LineScanner {
+    scanned: usize,
+    line_start: usize,
+}
+
+impl LineScanner {
+    /// Looks for the empty line that ends the block; returns the length up to and with it.
+    ///
+    /// A line feed without its carriage return is refused at once: tolerating it is how two parsers
+    /// come to disagree (RFC 9112 §2.2 allows both).
+    pub fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+        while let Some(found) =
+            bytes.get(self.scanned..).and_then(|rest| memchr::memchr(b'\n', rest))
+        {
+            let feed = self.scanned + found;
+            if feed == self.line_start || bytes.get(feed - 1) != Some(&b'\r') {
+                return Err(HeadError::BareLineFeed);
+            }
+            self.scanned = feed + 1;
+            if feed - 1 == self.line_start {
+                return Ok(Some(self.scanned));
+            }
+            self.line_start = self.scanned;
+        }
+        self.scanned = bytes.len();
+        Ok(None)
+    }
+}
+
+/// Parses field lines up to the empty line. Names and values are slices of `block`.
+pub fn parse(block: &Bytes, mut at: usize, most: usize) -> Result<HeaderMap, HeadError> {
+    let mut fields = HeaderMap::with_capacity(16);
+    loop {
+        let rest = block.get(at..).ok_or(HeadError::BadField)?;
+        let length = memchr::memchr(b'\n', rest).ok_or(HeadError::BadField)?;
+        let line = rest.get(..length.saturating_sub(1)).ok_or(HeadError::BadField)?;
+        if line.is_empty() {
+            return Ok(fields);
+        }
+        if fields.len() == most {
+            return Err(HeadError::TooManyFields);
+        }
+        let (name, value) = parse_line(block, at, line)?;
+        fields.try_append(name, value).map_err(|_| HeadError::TooManyFields)?;
+        at += length + 1;
+    }
+}
+
+fn parse_line(
+    block: &Bytes,
+    at: usize,
+    line: &[u8],
+) -> Result<(HeaderName, HeaderValue), HeadError> {
+    if matches!(line.first(), Some(b' ' | b'\t')) {
+        return Err(HeadError::FoldedLine);
+    }
+    let colon = memchr::memchr(b':', line).ok_or(HeadError::BadField)?;
+    let (name, value) = line.split_at(colon);
+    // `HeaderName` takes tokens only: a blank before the colon (RFC 9112 §5.1) fails here.
+    let name = HeaderName::from_bytes(name).map_err(|_| HeadError::BadField)?;
+    let value = value.get(1..).unwrap_or_default();
+    let start = value.iter().take_while(|byte| is_blank(**byte)).count();
+    let end = value.len() - value.iter().rev().take_while(|byte| is_blank(**byte)).count();
+    let (start, end) = (start.min(end), end);
+    // A carriage return within the line, NUL and other controls fail here (RFC 9110 §5.5).
+    let from = at + colon + 1;
+    let value = HeaderValue::from_maybe_shared(block.slice(from + start..from + end))
+        .map_err(|_| HeadError::BadField)?;
+    Ok((name, value))
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_found_however_the_bytes_are_cut() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nrest";
+        for cut in 0..head.len() {
+            let mut scanner = LineScanner::default();
+            let first = scanner.find_end(&head[..cut]).expect("no bare line feed");
+            let found = first.or(scanner.find_end(head).expect("no bare line feed"));
+            assert_eq!(found, Some(head.len() - 4), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_bare_line_feed_is_refused_before_the_head_is_complete() {
+        let mut scanner = LineScanner::default();
+        assert!(matches!(scanner.find_end(b"GET / HTTP/1.1\n"), Err(HeadError::BareLineFeed)));
+        let mut scanner = LineScanner::default();
+        assert!(matches!(scanner.find_end(b"\n"), Err(HeadError::BareLineFeed)));
+    }
+}

@@ -1,0 +1,129 @@
+//! Request targets and authorities (RFC 9112 §3.2, RFC 3986 §3.2).
+
+#![warn(clippy::indexing_slicing)]
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{Method, Uri};
+
+use super::head::HeadError;
+
+/// A target taken apart: path and query, and the authority if the target named one.
+#[derive(Debug)]
+pub struct Target {
+    /// Path and query only.
+    pub uri: Uri,
+    /// Authority of an absolute-form target, lower case.
+    pub authority: Option<String>,
+}
+
+/// Parses the target of a request line.
+pub fn parse(method: &Method, target: Bytes) -> Result<Target, HeadError> {
+    // `#` never belongs into a target, and parsers differ on whether they cut there.
+    if !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
+        return Err(HeadError::BadTarget);
+    }
+    if target.first() == Some(&b'/') {
+        return Ok(Target { uri: path_only(target)?, authority: None });
+    }
+    if target.as_ref() == b"*" && method == Method::OPTIONS {
+        return Ok(Target { uri: Uri::from_static("*"), authority: None });
+    }
+    absolute(&target)
+}
+
+fn absolute(target: &Bytes) -> Result<Target, HeadError> {
+    let text = std::str::from_utf8(target).map_err(|_| HeadError::BadTarget)?;
+    let (scheme, rest) = text.split_once("://").ok_or(HeadError::BadTarget)?;
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return Err(HeadError::BadTarget);
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (host, path) = rest.split_at(end);
+    let authority = Some(authority(host.as_bytes()).ok_or(HeadError::BadTarget)?);
+    let uri = match path.as_bytes().first() {
+        None => Uri::from_static("/"),
+        Some(b'/') => path_only(target.slice_ref(path.as_bytes()))?,
+        Some(_) => path_only(Bytes::from(format!("/{path}")))?,
+    };
+    Ok(Target { uri, authority })
+}
+
+fn path_only(path: Bytes) -> Result<Uri, HeadError> {
+    let path = PathAndQuery::from_maybe_shared(path).map_err(|_| HeadError::BadTarget)?;
+    Ok(Uri::from(path))
+}
+
+/// Checks `host[:port]` and lowers it; `None` for anything that could be read in two ways:
+/// userinfo, percent signs, blanks, commas, an empty host, a port that is no port.
+pub fn authority(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (inner, after) = rest.split_once(']')?;
+            inner.parse::<std::net::Ipv6Addr>().ok()?;
+            (
+                text.get(..inner.len() + 2)?,
+                after.strip_prefix(':').or(after.is_empty().then_some("")),
+            )
+        }
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, Some("")),
+        },
+    };
+    let port = port?;
+    let is_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let host_fits = host.starts_with('[') || (!host.is_empty() && host.bytes().all(is_name));
+    let port_fits = port.is_empty()
+        || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    (host_fits && port_fits && host.len() <= 255)
+        .then(|| text.trim_end_matches(':').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_lowered_and_checked() {
+        for (given, expected) in [
+            ("Shop.Example:8080", Some("shop.example:8080")),
+            ("[::1]:80", Some("[::1]:80")),
+            ("[::1]", Some("[::1]")),
+            ("a:", Some("a")),
+            ("", None),
+            (":80", None),
+            ("user@a", None),
+            ("a:99999", None),
+            ("a:+8", None),
+            ("a b", None),
+            ("a,b", None),
+            ("a/b", None),
+            ("[::1]x", None),
+            ("[nonsense]", None),
+            ("a%2eb", None),
+        ] {
+            assert_eq!(authority(given.as_bytes()).as_deref(), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn absolute_form_gives_path_and_authority() {
+        let target =
+            parse(&Method::GET, Bytes::from_static(b"http://A.example?q=1")).expect("valid");
+        assert_eq!(target.uri, "/?q=1");
+        assert_eq!(target.authority.as_deref(), Some("a.example"));
+    }
+
+    #[test]
+    fn what_parsers_read_in_two_ways_is_refused() {
+        for bad in
+            ["", "a", "*", "/a#b", "/\u{e9}", "ftp://a/", "http:///", "http://u@a/", "/a\x7f"]
+        {
+            let target = Bytes::copy_from_slice(bad.as_bytes());
+            assert!(parse(&Method::GET, target).is_err(), "{bad:?}");
+        }
+    }
+}

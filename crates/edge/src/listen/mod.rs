@@ -1,0 +1,3 @@
+//! Listen: sockets to requests.
+
+pub mod http1;
