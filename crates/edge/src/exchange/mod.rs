@@ -4,6 +4,7 @@
 //! stamp a room, from which access log, `Server-Timing` and metrics are made, so that they cannot
 //! disagree. It holds no socket and never performs I/O by itself.
 
+mod answer;
 mod body;
 mod encoding;
 mod stamps;
@@ -13,12 +14,10 @@ use std::time::Instant;
 
 use http::{HeaderMap, Method, Uri, Version};
 
+pub use answer::{Answer, FOREBAY_ERROR, field_lines};
 pub use body::{Body, BoxedBody};
 pub use encoding::Encoding;
 pub use stamps::{Room, Stamps};
-
-/// The answer on its way back to the client. Hop-by-hop fields are already gone.
-pub type Answer = http::Response<Body>;
 
 /// Scheme by which the client reached the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -94,6 +93,23 @@ impl Exchange {
     pub fn host(&self) -> &str {
         host_of(&self.head.authority)
     }
+}
+
+/// What the edge asks an origin, framing aside: `origin` puts Host and hop-by-hop fields in itself.
+#[derive(Debug)]
+pub struct Ask {
+    /// Method.
+    pub method: Method,
+    /// Path and query.
+    pub uri: Uri,
+    /// Value of Host or `:authority`.
+    pub authority: String,
+    /// End-to-end fields, `Forwarded`, `Via`, `traceparent` and the rest included.
+    pub fields: HeaderMap,
+    /// Content.
+    pub body: Body,
+    /// Upgrade token to pass on (`websocket`), if any.
+    pub upgrade: Option<http::HeaderValue>,
 }
 
 /// Host part of an authority: `a:80` gives `a`, `[::1]:80` gives `[::1]`.

@@ -7,6 +7,73 @@
 //! ends (request smuggling).
 
 pub mod chunked;
+mod connection;
+mod content;
+mod deadline;
 pub mod fields;
 pub mod head;
 pub mod target;
+mod write;
+
+use std::time::Duration;
+
+use forebay_signals::clock;
+
+use crate::exchange::{Body, Client, Exchange, Head, Stamps};
+use head::{HeadLimits, RequestHead};
+
+pub use connection::{End, serve};
+
+/// Deadlines and limits of a connection.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What a head may weigh.
+    pub limits: HeadLimits,
+    /// Time for the first head on a new connection, and for each head from its first byte on.
+    pub head_timeout: Duration,
+    /// Time between two messages.
+    pub idle_timeout: Duration,
+    /// Least upload rate in bytes a second, counted only while we wait for the client.
+    pub min_content_rate: u32,
+    /// Time before that rate is asked for.
+    pub content_grace: Duration,
+    /// Time that a write to the client may be blocked without progress.
+    pub blocked_write_timeout: Duration,
+    /// Largest content of a request.
+    pub max_content_bytes: u64,
+    /// Time in which a closed client may still read our last words.
+    pub linger: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            limits: HeadLimits::default(),
+            head_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            min_content_rate: 240,
+            content_grace: Duration::from_secs(5),
+            blocked_write_timeout: Duration::from_secs(30),
+            max_content_bytes: 1 << 30,
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Makes the exchange that travels through the rooms.
+fn begin(head: RequestHead, client: Client, body: Body) -> Exchange {
+    Exchange {
+        id: [b'0'; 32],
+        client,
+        head: Head {
+            method: head.method,
+            uri: head.uri,
+            authority: head.authority.unwrap_or_default(),
+            version: head.version,
+            fields: head.fields,
+        },
+        body,
+        upgrade: head.upgrade,
+        stamps: Stamps::new(clock::now()),
+    }
+}

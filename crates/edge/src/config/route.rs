@@ -1,0 +1,125 @@
+//! `[[route]]`: which request goes where, under which policy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+
+use super::policy::Policy;
+
+/// Which hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostRule {
+    /// Exactly this host, lower case, without port.
+    Exact(String),
+    /// `*.example.com`: any name below, not the name itself. Kept as `.example.com`.
+    Below(String),
+}
+
+/// Which paths.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathRule {
+    /// Any path.
+    Any,
+    /// Exactly this path.
+    Exact(String),
+    /// This path and all below; `/admin` takes `/admin` and `/admin/x`, not `/administrator`.
+    Prefix(String),
+    /// `/users/:id/photo` and `/files/*rest`: whole segments captured by name.
+    Pattern(Vec<Segment>),
+}
+
+/// A segment of a pattern.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// This text.
+    Literal(String),
+    /// Any one segment, captured.
+    One(String),
+    /// Everything that follows, captured; last only.
+    Rest(String),
+}
+
+/// A named value that a request must have: a field or a cookie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedValue {
+    /// Name; fields lower case.
+    pub name: String,
+    /// Value; `None` is "present with any value".
+    pub value: Option<String>,
+}
+
+/// A field set or removed on the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldEdit {
+    /// In place of whatever was there.
+    Set(HeaderName, HeaderValue),
+    /// Besides what is there.
+    Add(HeaderName, HeaderValue),
+    /// Away.
+    Remove(HeaderName),
+}
+
+/// What a route does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Ask this origin, by its name.
+    Forward(String),
+    /// Answer with a redirect; the target may hold `{name}` captures, `{path}`, `{query}`, `{host}`.
+    Redirect(StatusCode, String),
+    /// Answer with a fixed text.
+    Fixed(StatusCode, Bytes),
+}
+
+/// A route.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Name for logs, metrics and `cache why`.
+    pub name: String,
+    /// Hosts; empty is every host.
+    pub hosts: Vec<HostRule>,
+    /// Path.
+    pub path: PathRule,
+    /// Methods; empty is every method.
+    pub methods: Vec<Method>,
+    /// Fields, all of them.
+    pub fields: Vec<NamedValue>,
+    /// Cookies, all of them.
+    pub cookies: Vec<NamedValue>,
+    /// What to do.
+    pub action: Action,
+    /// Policy; `None` keys on everything that `Vary` names and forwards every end-to-end field.
+    pub policy: Option<Arc<Policy>>,
+    /// New path for the origin; may hold captures as redirects do. The key keeps the client's path.
+    pub rewrite: Option<String>,
+    /// Towards the origin.
+    pub request_fields: Vec<FieldEdit>,
+    /// Towards the client.
+    pub answer_fields: Vec<FieldEdit>,
+    /// Pages in place of our own errors, by status.
+    pub error_pages: BTreeMap<u16, Bytes>,
+    /// Content limit, where it differs from `[admit]`.
+    pub max_content_bytes: Option<u64>,
+}
+
+impl Route {
+    /// A route for everything to one origin, without a policy: `forebay run` without a file.
+    pub fn everything_to(origin: &str) -> Route {
+        Route {
+            name: "default".into(),
+            hosts: Vec::new(),
+            path: PathRule::Any,
+            methods: Vec::new(),
+            fields: Vec::new(),
+            cookies: Vec::new(),
+            action: Action::Forward(origin.into()),
+            policy: None,
+            rewrite: None,
+            request_fields: Vec::new(),
+            answer_fields: Vec::new(),
+            error_pages: BTreeMap::new(),
+            max_content_bytes: None,
+        }
+    }
+}
