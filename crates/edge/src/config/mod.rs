@@ -4,10 +4,12 @@
 //! whole on reload. Every default is a constant in its room's file with one line of reason. Nothing
 //! here reads files, arguments or the environment: the binary does.
 
+pub mod admin;
 pub mod admit;
 pub mod cache;
 pub mod compress;
 pub mod listen;
+pub mod log;
 pub mod origin;
 pub mod policy;
 pub mod route;
@@ -29,4 +31,8 @@ pub struct Config {
     pub compress: compress::Compress,
     /// Applications behind the edge, by name.
     pub origins: Vec<Arc<origin::Origin>>,
+    /// Access log.
+    pub log: log::Log,
+    /// The listener for operators.
+    pub admin: admin::Admin,
 }

@@ -1,0 +1,208 @@
+//! Whose request it is, when trusted proxies stand before us.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName};
+
+use crate::config::admit::Admit;
+use crate::exchange::{Exchange, Scheme};
+
+/// RFC 7239.
+pub const FORWARDED: HeaderName = http::header::FORWARDED;
+/// De facto: addresses from client to last proxy.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// De facto: scheme towards the client.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// De facto: host that the client asked for.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Most hops that are looked at: a longer chain is a client that plays with us.
+const MAX_HOPS: usize = 32;
+
+/// Believes the fields of trusted proxies and removes those of everybody else.
+pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
+    // Fields that claim to come from a proxy, in any spelling an application might read.
+    const CLAIMS: [HeaderName; 6] = [
+        FORWARDED,
+        X_FORWARDED_FOR,
+        X_FORWARDED_PROTO,
+        X_FORWARDED_HOST,
+        HeaderName::from_static("x-real-ip"),
+        HeaderName::from_static("x-forwarded-port"),
+    ];
+    if exchange.client.peer.is_some_and(|peer| is_trusted(settings, peer.ip())) {
+        let fields = &exchange.head.fields;
+        if let Some(address) = first_stranger(settings, fields) {
+            exchange.client.address = address;
+        }
+        if let Some(scheme) = scheme(fields) {
+            exchange.client.scheme = scheme;
+        }
+        return;
+    }
+    for name in &CLAIMS {
+        exchange.head.fields.remove(name);
+    }
+}
+
+/// True for an address in a trusted network.
+pub fn is_trusted(settings: &Admit, address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    settings.trusted_proxies.iter().any(|net| net.contains(&address))
+}
+
+/// Walks from our neighbour outwards and stops at the first address that nobody vouches for.
+fn first_stranger(settings: &Admit, fields: &HeaderMap) -> Option<IpAddr> {
+    let hops = if fields.contains_key(FORWARDED) { forwarded_for(fields) } else { x_for(fields) };
+    let mut last_known = None;
+    for hop in hops.into_iter().rev().take(MAX_HOPS) {
+        let Some(address) = hop else { break };
+        last_known = Some(address);
+        if !is_trusted(settings, address) {
+            break;
+        }
+    }
+    last_known
+}
+
+fn x_for(fields: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let lines = fields.get_all(X_FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|item| node(item.trim())).collect()
+}
+
+fn forwarded_for(fields: &HeaderMap) -> Vec<Option<IpAddr>> {
+    let lines = fields.get_all(FORWARDED).into_iter().filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(|element| parameter(element, "for").and_then(node))
+        .collect()
+}
+
+fn scheme(fields: &HeaderMap) -> Option<Scheme> {
+    let nearest = |name: &HeaderName| {
+        let line = fields.get_all(name).into_iter().next_back()?;
+        line.to_str().ok()?.rsplit(',').next().map(str::trim)
+    };
+    let token = match nearest(&FORWARDED) {
+        Some(element) => parameter(element, "proto"),
+        None => nearest(&X_FORWARDED_PROTO),
+    };
+    match token? {
+        token if token.eq_ignore_ascii_case("https") => Some(Scheme::Https),
+        token if token.eq_ignore_ascii_case("http") => Some(Scheme::Http),
+        _ => None,
+    }
+}
+
+/// A parameter of one `Forwarded` element; quotes are taken off.
+fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        name.trim().eq_ignore_ascii_case(wanted).then(|| value.trim().trim_matches('"'))
+    })
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`, `2001:db8::1`; not `unknown`, not `_hidden`.
+fn node(text: &str) -> Option<IpAddr> {
+    let address = match text.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?.0.parse().ok()?,
+        None => match text.parse::<IpAddr>() {
+            Ok(address) => address,
+            Err(_) => text.rsplit_once(':')?.0.parse().ok()?,
+        },
+    };
+    Some(IpAddr::to_canonical(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use http::{HeaderValue, Method, Uri, Version};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::exchange::{Body, Client, Head, Stamps};
+
+    fn exchange(peer: &str, fields: &[(&HeaderName, &str)]) -> Exchange {
+        let peer: SocketAddr = peer.parse().expect("an address");
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(*name, HeaderValue::from_str(value).expect("a value"));
+        }
+        Exchange {
+            id: [b'0'; 32],
+            client: Client {
+                peer: Some(peer),
+                address: peer.ip(),
+                scheme: Scheme::Http,
+                server_name: None,
+            },
+            head: Head {
+                method: Method::GET,
+                uri: Uri::from_static("/"),
+                authority: "a".into(),
+                version: Version::HTTP_11,
+                fields: map,
+            },
+            body: Body::Empty,
+            upgrade: None,
+            stamps: Stamps::new(forebay_signals::clock::now()),
+        }
+    }
+
+    fn settings() -> Admit {
+        let nets = ["10.0.0.0/8", "2001:db8:1::/48"];
+        let trusted_proxies = nets.iter().map(|net| net.parse().expect("a network")).collect();
+        Admit { trusted_proxies, ..Admit::default() }
+    }
+
+    #[test]
+    fn a_strangers_claims_are_removed() {
+        let mut x =
+            exchange("192.0.2.9:1", &[(&X_FORWARDED_FOR, "1.1.1.1"), (&FORWARDED, "for=1.1.1.1")]);
+        settle(&settings(), &mut x);
+        assert_eq!(x.client.address.to_string(), "192.0.2.9");
+        assert!(x.head.fields.is_empty());
+    }
+
+    #[test]
+    fn the_walk_ends_at_the_first_address_that_nobody_vouches_for() {
+        for (fields, expected) in [
+            (vec![(&X_FORWARDED_FOR, "6.6.6.6, 203.0.113.7, 10.1.1.1")], "203.0.113.7"),
+            (
+                vec![(&X_FORWARDED_FOR, "6.6.6.6"), (&X_FORWARDED_FOR, "203.0.113.7,10.1.1.1")],
+                "203.0.113.7",
+            ),
+            (
+                vec![(&FORWARDED, "for=6.6.6.6, for=\"[2001:db8::7]:4711\";proto=https")],
+                "2001:db8::7",
+            ),
+            (vec![(&FORWARDED, "for=6.6.6.6, for=unknown")], "10.0.0.1"),
+            (vec![(&X_FORWARDED_FOR, "10.2.2.2")], "10.2.2.2"),
+            (vec![(&X_FORWARDED_FOR, "6.6.6.6, garbage, 10.2.2.2")], "10.2.2.2"),
+            (vec![(&X_FORWARDED_FOR, "203.0.113.7:8080")], "203.0.113.7"),
+        ] {
+            let mut x = exchange("10.0.0.1:1", &fields);
+            settle(&settings(), &mut x);
+            assert_eq!(x.client.address.to_string(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn the_scheme_is_the_nearest_proxys() {
+        let mut x = exchange("10.0.0.1:1", &[(&X_FORWARDED_PROTO, "http, https")]);
+        settle(&settings(), &mut x);
+        assert_eq!(x.client.scheme, Scheme::Https);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(line in "[ -~]{0,80}") {
+            let mut x = exchange("10.0.0.1:1", &[(&FORWARDED, &line), (&X_FORWARDED_PROTO, &line)]);
+            settle(&settings(), &mut x);
+            let mut x = exchange("10.0.0.1:1", &[(&X_FORWARDED_FOR, &line)]);
+            settle(&settings(), &mut x);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Admit: what may come in, and whose it is.
+//!
+//! In: an exchange whose framing `listen` has already settled. Out: the same exchange with the client's
+//! true address and scheme, or a refusal. It looks at a request three times: as a message, after the
+//! route is known, and (as [`InFlight`]) while it is in the rooms. It never repairs a request and
+//! never believes a field that a stranger may have written.
+
+mod address;
+mod in_flight;
+
+use http::{HeaderValue, Method};
+use http_body::Body as _;
+
+use crate::config::admit::Admit;
+use crate::config::policy::Caching;
+use crate::config::route::Route;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::Exchange;
+
+pub use address::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_trusted};
+pub use in_flight::{InFlight, Limit};
+
+/// The request as a message: address, sizes, authority, method.
+///
+/// `covers(server_name, host)` says whether the certificate shown for `server_name` is good for `host`.
+pub fn message(
+    settings: &Admit,
+    covers: impl Fn(&str, &str) -> bool,
+    exchange: &mut Exchange,
+) -> Result<(), Error> {
+    address::settle(settings, exchange);
+    if matches!(exchange.head.method, Method::TRACE | Method::CONNECT) {
+        return Err(Error::new(ErrorKind::NotImplemented, "method is not served"));
+    }
+    // The gate bounds HTTP/1; HTTP/2 arrives with the limits of its own frames, so both are held here.
+    let target = exchange.head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > settings.max_uri_bytes {
+        return Err(Error::new(ErrorKind::UriTooLong, "target longer than allowed"));
+    }
+    content_within(settings.max_content_bytes, exchange)?;
+    if let Some(name) = &exchange.client.server_name {
+        let host = exchange.host();
+        if name != host && !covers(name, host) {
+            // RFC 9110 §7.4: another host's request on a connection that was opened for this one.
+            return Err(Error::new(ErrorKind::Misdirected, "authority is not the connection's"));
+        }
+    }
+    Ok(())
+}
+
+/// The request under its route.
+pub fn on_route(route: &Route, exchange: &Exchange) -> Result<(), Error> {
+    if let Some(most) = route.max_content_bytes {
+        content_within(most, exchange)?;
+    }
+    let is_cacheable = route.policy.as_ref().is_some_and(|policy| policy.caching != Caching::Off);
+    let is_read = matches!(exchange.head.method, Method::GET | Method::HEAD);
+    if is_cacheable && is_read && !exchange.body.is_empty() {
+        // Content is not in the key: whatever it asks for would be stored for everybody.
+        return Err(Error::new(ErrorKind::BadMessage, "content on GET where answers are stored"));
+    }
+    Ok(())
+}
+
+fn content_within(most: u64, exchange: &Exchange) -> Result<(), Error> {
+    // Content of unknown length is counted while it streams, in `listen`.
+    if exchange.body.size_hint().lower() > most {
+        return Err(Error::new(ErrorKind::ContentTooLarge, "content larger than allowed"));
+    }
+    Ok(())
+}
+
+/// Value of `Retry-After` when we shed: soon enough for a person, far enough for a crowd.
+pub const RETRY_AFTER: HeaderValue = HeaderValue::from_static("2");

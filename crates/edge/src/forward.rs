@@ -1,0 +1,77 @@
+//! What the origin learns: the client's request with our own fields in place of what a proxy says.
+
+use std::fmt::Write;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::admit::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use crate::exchange::Exchange;
+use crate::identity::{TRACEPARENT, X_REQUEST_ID, traceparent};
+
+const VIA: HeaderName = http::header::VIA;
+/// Our name in `Via` and `Cache-Status`.
+pub const PSEUDONYM: &str = "forebay";
+
+/// How much of the client the origin is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// Address and all: an answer to this is for this client alone, or stored by the rules of `Vary`.
+    Client,
+    /// Scheme and host only: what is shared must not depend on an address that is not in the key.
+    NoClient,
+}
+
+/// Adds `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110 §7.6.3).
+pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
+    let client = &exchange.client;
+    let proto = client.scheme.as_str();
+    // Claims of strangers are gone since `admit`; what is still there comes from trusted proxies.
+    if shows == Shows::Client {
+        let node = client.peer.map_or(client.address, |peer| peer.ip()).to_canonical();
+        append(fields, &X_FORWARDED_FOR, &node.to_string());
+        append(fields, &FORWARDED, &element(node, &exchange.head.authority, proto));
+    } else {
+        fields.remove(X_FORWARDED_FOR);
+        fields.insert(
+            FORWARDED,
+            value(&format!("host=\"{}\";proto={proto}", exchange.head.authority)),
+        );
+    }
+    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    if !fields.contains_key(X_FORWARDED_HOST) {
+        fields.insert(X_FORWARDED_HOST, value(&exchange.head.authority));
+    }
+    let version = if exchange.head.version == http::Version::HTTP_2 { "2" } else { "1.1" };
+    append(fields, &VIA, &format!("{version} {PSEUDONYM}"));
+    fields.insert(TRACEPARENT, traceparent(&exchange.head.fields, &exchange.id));
+    let id = HeaderValue::from_bytes(&exchange.id).expect("hex digits are a valid value");
+    fields.insert(X_REQUEST_ID, id);
+}
+
+fn element(node: IpAddr, authority: &str, proto: &str) -> String {
+    let mut text = String::with_capacity(64);
+    // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
+    let written = match node {
+        IpAddr::V4(node) => write!(text, "for={node}"),
+        IpAddr::V6(node) => write!(text, "for=\"[{node}]\""),
+    };
+    written.expect("writing to a String does not fail");
+    text + ";host=\"" + authority + "\";proto=" + proto
+}
+
+/// One line, our element last: `a, b` in one field reads the same as two (RFC 9110 §5.3).
+fn append(fields: &mut HeaderMap, name: &HeaderName, last: &str) {
+    let mut text = String::new();
+    for line in fields.get_all(name) {
+        text.push_str(line.to_str().unwrap_or_default());
+        text.push_str(", ");
+    }
+    text.push_str(last);
+    fields.insert(name, value(&text));
+}
+
+fn value(text: &str) -> HeaderValue {
+    // The parts are an authority that the gate has passed, addresses, and fields that were valid.
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,105 @@
+//! Names of a request: its id and its place in a trace.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+/// The request id towards origin and client.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C Trace Context.
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// 32 lower-case hex digits, never all zero. Unique, not secret: nothing may rest on its being
+/// hard to guess.
+pub fn new_id() -> [u8; 32] {
+    let mut id = [0; 32];
+    hex(random(), &mut id[..16]);
+    hex(random() | 1, &mut id[16..]);
+    id
+}
+
+/// The trace to go on with: the client's, if its `traceparent` is valid (version 00), else a new one
+/// named after the request. The parent is always ours.
+pub fn traceparent(fields: &HeaderMap, id: &[u8; 32]) -> HeaderValue {
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
+    match fields.get(TRACEPARENT).map(HeaderValue::as_bytes) {
+        Some(theirs) if is_valid(theirs) => text.copy_from_slice(theirs),
+        _ => text[3..35].copy_from_slice(id),
+    }
+    hex(random() | 1, &mut text[36..52]);
+    HeaderValue::from_bytes(&text).expect("hex digits and dashes are a valid value")
+}
+
+/// W3C Trace Context §3.2.2: `00-` trace id `-` parent id `-` flags, lower-case hex, no id all zero.
+fn is_valid(text: &[u8]) -> bool {
+    let is_hex = |part: &[u8]| part.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |part: &[u8]| part.iter().all(|b| *b == b'0');
+    match text {
+        [b'0', b'0', b'-', rest @ ..] if rest.len() == 52 => {
+            let (trace, parent, flags) = (&rest[..32], &rest[33..49], &rest[50..]);
+            rest[32] == b'-'
+                && rest[49] == b'-'
+                && is_hex(trace)
+                && is_hex(parent)
+                && is_hex(flags)
+                && !is_zero(trace)
+                && !is_zero(parent)
+        }
+        _ => false,
+    }
+}
+
+fn hex(mut number: u64, out: &mut [u8]) {
+    for place in out.iter_mut().rev() {
+        *place = b"0123456789abcdef"[(number & 15) as usize];
+        number >>= 4;
+    }
+}
+
+/// `SplitMix64` (Steele, Lea, Flood 2014), seeded by the system once a thread.
+fn random() -> u64 {
+    thread_local! {
+        static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
+    }
+    STATE.with(|state| {
+        let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        state.set(next);
+        let mixed = (next ^ (next >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
+
+    #[test]
+    fn a_valid_trace_goes_on_and_anything_else_starts_a_new_one() {
+        let mut fields = HeaderMap::new();
+        let id = new_id();
+        fields.insert(TRACEPARENT, HeaderValue::from_static(GOOD));
+        let ours = traceparent(&fields, &id);
+        assert_eq!(&ours.as_bytes()[..36], &GOOD.as_bytes()[..36]);
+        assert_ne!(&ours.as_bytes()[36..52], &GOOD.as_bytes()[36..52], "the parent is ours");
+        assert_eq!(&ours.as_bytes()[52..], b"-00", "sampling is not ours to change");
+        for bad in [
+            "",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        ] {
+            fields.insert(TRACEPARENT, HeaderValue::from_static(bad));
+            assert_eq!(&traceparent(&fields, &id).as_bytes()[3..35], &id, "{bad}");
+        }
+    }
+
+    #[test]
+    fn ids_do_not_repeat() {
+        let ids: std::collections::HashSet<_> = (0..10_000).map(|_| new_id()).collect();
+        assert_eq!(ids.len(), 10_000);
+    }
+}
