@@ -39,11 +39,17 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
         );
     }
     fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
-    if !fields.contains_key(X_FORWARDED_HOST) {
-        fields.insert(X_FORWARDED_HOST, value(&exchange.head.authority));
+    // Always the authority that is in the key, even if a trusted proxy says another: an answer must not
+    // depend on what the key does not hold.
+    fields.insert(X_FORWARDED_HOST, value(&exchange.head.authority));
+    match shows {
+        Shows::Client => {
+            let version = if exchange.head.version == http::Version::HTTP_2 { "2" } else { "1.1" };
+            append(fields, &VIA, &format!("{version} {PSEUDONYM}"));
+        }
+        // The client's version is not in the key either.
+        Shows::NoClient => drop(fields.insert(VIA, HeaderValue::from_static("1.1 forebay"))),
     }
-    let version = if exchange.head.version == http::Version::HTTP_2 { "2" } else { "1.1" };
-    append(fields, &VIA, &format!("{version} {PSEUDONYM}"));
     fields.insert(TRACEPARENT, traceparent(&exchange.head.fields, &exchange.id));
     let id = HeaderValue::from_bytes(&exchange.id).expect("hex digits are a valid value");
     fields.insert(X_REQUEST_ID, id);

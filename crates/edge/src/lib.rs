@@ -1,16 +1,24 @@
 //! The edge: a caching reverse proxy as a library.
 //!
-//! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline.rs` shows the
+//! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline` shows the
 //! whole way on one screen. Rooms import `exchange`, `config` and `error`, never one another.
 
 pub mod access_log;
+pub mod act;
 pub mod admit;
+pub mod cache;
+pub mod compress;
 pub mod config;
+pub mod edge;
 pub mod error;
 pub mod exchange;
 pub mod forward;
 pub mod identity;
 pub mod listen;
+pub mod origin;
+pub mod pipeline;
+pub mod route;
 pub mod traffic;
+pub mod view;
 
 pub use error::{Error, ErrorKind};

@@ -106,6 +106,7 @@ impl RouteTraffic {
 #[derive(Debug, Default)]
 pub struct Traffic {
     routes: Mutex<HashMap<String, Arc<RouteTraffic>>>,
+    none: Arc<RouteTraffic>,
 }
 
 impl Traffic {
@@ -115,10 +116,18 @@ impl Traffic {
         Arc::clone(routes.entry(route.to_owned()).or_default())
     }
 
+    /// Counters of requests that no route took.
+    pub fn of_none(&self) -> Arc<RouteTraffic> {
+        Arc::clone(&self.none)
+    }
+
     /// All routes by name.
     pub fn all(&self) -> Vec<(String, Arc<RouteTraffic>)> {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = routes.iter().map(|(n, t)| (n.clone(), Arc::clone(t))).collect();
+        if self.none.requests() > 0 {
+            all.push(("-".into(), self.of_none()));
+        }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all
     }

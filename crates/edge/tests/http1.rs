@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use forebay_edge::exchange::{Answer, Body, Client, Exchange, Scheme};
 use forebay_edge::listen::Handler;
 use forebay_edge::listen::http1::{self, Settings};
@@ -38,7 +38,17 @@ where
                     scheme: Scheme::Http,
                     server_name: None,
                 };
-                drop(http1::serve(stream, client, Arc::new(settings), handler, drain).await);
+                drop(
+                    http1::serve(
+                        stream,
+                        BytesMut::new(),
+                        client,
+                        Arc::new(settings),
+                        handler,
+                        drain,
+                    )
+                    .await,
+                );
             }
         });
         let stream = TcpStream::connect(address).await.expect("the server listens");

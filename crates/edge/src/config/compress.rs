@@ -22,6 +22,9 @@ pub struct Compress {
     pub background_cpu_percent: u8,
     /// When an object has earned it.
     pub hits_before_best: u32,
+    /// Encodes answers that set cookies, too. Off: who can make such an answer echo input beside a
+    /// secret can guess the secret from its length (BREACH).
+    pub encodes_with_cookies: bool,
 }
 
 impl Default for Compress {
@@ -32,6 +35,7 @@ impl Default for Compress {
             more_types: Vec::new(),
             background_cpu_percent: BACKGROUND_CPU_PERCENT,
             hits_before_best: HITS_BEFORE_BEST,
+            encodes_with_cookies: false,
         }
     }
 }

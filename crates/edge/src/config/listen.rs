@@ -31,6 +31,16 @@ pub struct Listener {
     pub protocol: Protocol,
 }
 
+impl std::fmt::Display for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.protocol == Protocol::Tls { "https" } else { "http" };
+        match &self.place {
+            Place::Tcp(address) => write!(f, "{scheme}://{address}"),
+            Place::Unix(path) => write!(f, "{scheme}+unix:{}", path.display()),
+        }
+    }
+}
+
 /// Where a certificate comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Certificate {

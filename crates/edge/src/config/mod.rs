@@ -8,11 +8,13 @@ pub mod admin;
 pub mod admit;
 pub mod cache;
 pub mod compress;
+pub mod file;
 pub mod listen;
 pub mod log;
 pub mod origin;
 pub mod policy;
 pub mod route;
+pub mod template;
 
 use std::sync::Arc;
 

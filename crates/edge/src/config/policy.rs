@@ -79,6 +79,20 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// Names of the ready policies.
+    pub const READY: [&'static str; 4] = ["assets", "html", "api", "pass"];
+
+    /// A ready policy by its name.
+    pub fn ready(name: &str) -> Option<Arc<Policy>> {
+        match name {
+            "assets" => Some(Policy::assets()),
+            "html" => Some(Policy::html()),
+            "api" => Some(Policy::api()),
+            "pass" => Some(Policy::pass()),
+            _ => None,
+        }
+    }
+
     /// `assets`: fingerprinted files that never change under their name. A year, immutable.
     pub fn assets() -> Arc<Policy> {
         const DAY: Duration = Duration::from_secs(86_400);
@@ -142,6 +156,28 @@ impl Policy {
                 fields: vec![http::header::ACCEPT],
                 cookies: Vec::new(),
                 inform: vec![http::header::USER_AGENT],
+            },
+            exceptions: Exceptions::default(),
+        })
+    }
+
+    /// `pass`: nothing is stored and everything is forwarded as it is.
+    pub fn pass() -> Arc<Policy> {
+        Arc::new(Policy {
+            name: "pass".into(),
+            caching: Caching::Off,
+            is_heuristic: false,
+            stale_while_revalidate: None,
+            stale_if_error: None,
+            error_ttl: None,
+            ignores_client_no_cache: false,
+            key: KeyRule {
+                query: QueryRule::Keep,
+                drops_marketing: false,
+                sorts_query: false,
+                fields: Vec::new(),
+                cookies: Vec::new(),
+                inform: Vec::new(),
             },
             exceptions: Exceptions::default(),
         })

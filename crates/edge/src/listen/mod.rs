@@ -1,13 +1,37 @@
 //! Listen: from sockets to requests, and from answers to bytes.
 //!
-//! In: connections. Out: one [`Exchange`] a request, handed to a [`Handler`]. Every wait has a
-//! deadline. It never looks at what a request means.
+//! In: connections, on sockets that [`Entrance`] binds and [`run`] accepts from, one a core. Out: one
+//! [`Exchange`] a request, handed to a [`Handler`]; its answer as bytes. Every wait has a deadline,
+//! every table and buffer a bound. It never looks at what a request means, and a panic in one
+//! request harms no other.
 
+mod accept;
+mod batch;
+mod caps;
+mod counters;
+mod deadline;
+mod detect;
+mod entrance;
+mod flood;
 pub mod http1;
+mod http2;
+mod io;
+mod rate;
+mod serve;
+mod settings;
+mod sockets;
+pub mod tls;
+mod tunnel;
 
 use std::future::Future;
 
 use crate::exchange::{Answer, Exchange};
+
+pub use accept::run;
+pub use counters::Counters;
+pub use entrance::{Entrance, Next, OpenError};
+pub use sockets::{BindError, Sockets};
+pub use tls::{CertificateError, Certificates, self_signed};
 
 /// Whoever answers requests: the pipeline, or a test.
 pub trait Handler: Clone + Send + Sync + 'static {

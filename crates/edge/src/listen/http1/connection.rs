@@ -2,9 +2,11 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use forebay_signals::clock;
@@ -14,21 +16,26 @@ use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::content::{self, Content};
-use super::deadline::Deadline;
 use super::head::{HeadParser, RequestHead};
 use super::write::{Fate, Writer};
 use super::{Settings, begin};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client};
 use crate::listen::Handler;
+use crate::listen::deadline::Deadline;
+use crate::listen::io::linger;
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
 const READ_BYTES: usize = 8 * 1024;
+/// Time that a connection without a request has for its first one when a drain begins.
+pub(crate) const FRESH_GRACE: Duration = Duration::from_secs(1);
 
 /// What is left of a connection after its last message.
 pub enum End<S> {
     /// Nothing: it is closed.
     Closed,
+    /// Nothing: a message was refused with this kind, and the connection is closed.
+    Refused(ErrorKind),
     /// The answer was `101`: the stream, what was read past the request, and where to tunnel to.
     Upgraded(S, BytesMut, OnUpgrade),
 }
@@ -37,13 +44,17 @@ struct Connection<S> {
     io: S,
     input: BytesMut,
     at_end: bool,
+    /// No request has come yet: a drain still waits a moment for it.
+    is_fresh: bool,
     writer: Writer,
     settings: Arc<Settings>,
 }
 
 /// Serves one connection to its end. Errors of the socket end it silently: the other side is gone.
+/// `input` is what was read from it before.
 pub async fn serve<S, H>(
     io: S,
+    input: BytesMut,
     client: Client,
     settings: Arc<Settings>,
     handler: H,
@@ -55,18 +66,21 @@ where
 {
     let mut connection = Connection {
         io,
-        input: BytesMut::new(),
+        input,
         at_end: false,
+        is_fresh: true,
         writer: Writer::default(),
         settings,
     };
     let mut deadline = Deadline::new(clock::now() + connection.settings.head_timeout);
+    let mut end = End::Closed;
     loop {
         let head = match connection.next_head(&mut deadline, &drain).await? {
             Next::Head(head) => *head,
             Next::Quiet => break,
             Next::Refused(error) => {
                 connection.refuse(&error).await?;
+                end = End::Refused(error.kind());
                 break;
             }
         };
@@ -80,8 +94,8 @@ where
         }
         deadline.set(clock::now() + connection.settings.idle_timeout);
     }
-    connection.linger().await;
-    Ok(End::Closed)
+    linger(&mut connection.io, connection.settings.linger).await;
+    Ok(end)
 }
 
 enum Next {
@@ -102,11 +116,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut parser = HeadParser::default();
         let mut has_begun = false;
         let mut drained = pin!(drain.begun());
+        let mut is_drained = false;
+        if self.input.is_empty() {
+            // An idle connection holds no buffer.
+            self.input = BytesMut::new();
+        }
         loop {
             if !self.input.is_empty() {
                 let limits = self.settings.limits;
                 match parser.take(&mut self.input, &limits) {
-                    Ok(Some(head)) => return Ok(Next::Head(Box::new(head))),
+                    Ok(Some(head)) => {
+                        self.is_fresh = false;
+                        return Ok(Next::Head(Box::new(head)));
+                    }
                     Ok(None) => {}
                     Err(error) => return Ok(Next::Refused(error.into())),
                 }
@@ -116,20 +138,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     deadline.set(clock::now() + self.settings.head_timeout);
                 }
             }
-            if self.at_end || (drain.has_begun() && !has_begun) {
+            if self.at_end {
                 return Ok(Next::Quiet);
             }
             let read = poll_fn(|context| {
                 if let Poll::Ready(read) = self.poll_read(context) {
                     return Poll::Ready(Some(read));
                 }
-                if deadline.poll_passed(context).is_ready() {
-                    return Poll::Ready(None);
+                if !has_begun && !is_drained && drained.as_mut().poll(context).is_ready() {
+                    is_drained = true;
+                    // Accepted in the last moment: its request may be on the way. One that has
+                    // been served before knows that an idle connection may close.
+                    let grace = if self.is_fresh { FRESH_GRACE } else { Duration::ZERO };
+                    deadline.set(deadline.at().min(clock::now() + grace));
                 }
-                if !has_begun && drained.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(None);
-                }
-                Poll::Pending
+                deadline.poll_passed(context).map(|()| None)
             });
             match read.await {
                 Some(read) => read?,
@@ -157,7 +180,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             content::open(head.framing, head.expects_continue, &self.settings);
         let exchange = begin(head, client.clone(), body);
         let mut answer: Answer = {
-            let mut handling = pin!(handler.call(exchange));
+            // Boxed: it is by far the largest part, and an idle connection has none.
+            let mut handling = Box::pin(handler.call(exchange));
             poll_fn(|context| {
                 if let Poll::Ready(answer) = handling.as_mut().poll(context) {
                     return Poll::Ready(answer);
@@ -266,9 +290,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.input.reserve(READ_BYTES);
-        let mut space = [0; READ_BYTES];
-        let mut buffer = ReadBuf::new(&mut space);
+        // Read beside the buffer and copied: a connection that waits holds none.
+        let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut space);
         ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
         self.at_end = buffer.filled().is_empty();
         self.input.extend_from_slice(buffer.filled());
@@ -281,22 +305,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let answer = Answer::from(error);
         self.writer.begin(answer, false, http::Version::HTTP_11, Fate::Close);
         self.flush(&mut Content::none()).await
-    }
-
-    /// Closes so that the client still reads our last words: a close with unread input is a reset.
-    async fn linger(&mut self) {
-        let limit = self.settings.linger;
-        let closing = async {
-            poll_fn(|context| Pin::new(&mut self.io).poll_shutdown(context)).await?;
-            let mut left = 256 * 1024_usize;
-            while !self.at_end && left > 0 {
-                self.input.clear();
-                poll_fn(|context| self.poll_read(context)).await?;
-                left = left.saturating_sub(self.input.len());
-            }
-            io::Result::Ok(())
-        };
-        // Whoever does not go within the time is closed on.
-        drop(clock::timeout(limit, closing).await);
     }
 }

@@ -7,18 +7,16 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use forebay_signals::clock;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::Settings;
 use super::chunked::{Decoded, Decoder};
-use super::deadline::Deadline;
 use super::head::Framing;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Body;
+use crate::listen::rate::Rate;
 
 /// Bytes between socket and reader.
 const MOST_QUEUED: usize = 64 * 1024;
@@ -81,7 +79,7 @@ pub(super) fn open(
         received: 0,
         most: settings.max_content_bytes,
         discarded: None,
-        rate: Rate::new(settings),
+        rate: Rate::new(settings.min_content_rate, settings.content_grace),
     };
     (content, Body::stream(ContentBody { queue, remaining: length }))
 }
@@ -283,42 +281,5 @@ impl Drop for ContentBody {
         shared.frames.clear();
         shared.queued = 0;
         wake(shared.feeder.take());
-    }
-}
-
-/// Minimum rate of an upload. Only time spent waiting for the client counts.
-#[derive(Default)]
-struct Rate {
-    grace: Duration,
-    bytes_per_second: u32,
-    waited: Duration,
-    waiting_since: Option<Instant>,
-    deadline: Option<Deadline>,
-}
-
-impl Rate {
-    fn new(settings: &Settings) -> Rate {
-        Rate {
-            grace: settings.content_grace,
-            bytes_per_second: settings.min_content_rate,
-            ..Rate::default()
-        }
-    }
-
-    fn pause(&mut self) {
-        if let Some(since) = self.waiting_since.take() {
-            self.waited += clock::now().saturating_duration_since(since);
-        }
-    }
-
-    fn poll_too_slow(&mut self, received: u64, context: &mut Context<'_>) -> Poll<()> {
-        let now = clock::now();
-        let since = *self.waiting_since.get_or_insert(now);
-        let rate = u64::from(self.bytes_per_second.max(1));
-        let earned = Duration::from_millis(received.saturating_mul(1_000) / rate);
-        let at = since + (self.grace + earned).saturating_sub(self.waited);
-        let deadline = self.deadline.get_or_insert_with(|| Deadline::new(at));
-        deadline.set(at);
-        deadline.poll_passed(context)
     }
 }

@@ -9,7 +9,6 @@
 pub mod chunked;
 mod connection;
 mod content;
-mod deadline;
 pub mod fields;
 pub mod head;
 pub mod target;
@@ -22,6 +21,7 @@ use forebay_signals::clock;
 use crate::exchange::{Body, Client, Exchange, Head, Stamps};
 use head::{HeadLimits, RequestHead};
 
+pub(crate) use connection::FRESH_GRACE;
 pub use connection::{End, serve};
 
 /// Deadlines and limits of a connection.

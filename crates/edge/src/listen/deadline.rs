@@ -24,6 +24,10 @@ impl Deadline {
         self.at = at;
     }
 
+    pub(crate) fn at(&self) -> Instant {
+        self.at
+    }
+
     /// Ready once the deadline has passed; otherwise the task is woken when it has.
     pub(crate) fn poll_passed(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {

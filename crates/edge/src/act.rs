@@ -1,0 +1,226 @@
+//! What others may make the edge do: the acting door. Every act lands in the journal.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::cache::key::{KeySource, Stripped, is_forwarded_for_log, primary_key, stripped};
+use crate::cache::lookup::{self, Found};
+use crate::cache::rules::RequestView;
+use crate::cache::safety;
+use crate::config::policy::Policy;
+use crate::edge::{Edge, StartError};
+use crate::exchange::{Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+use forebay_signals::clock;
+
+/// Does it, or says what it would do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Does it.
+    Do,
+    /// Counts only.
+    Count,
+}
+
+/// Puts new settings in force.
+pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<(), StartError> {
+    let routes = config.routes.len();
+    match edge.reload(config) {
+        Ok(()) => {
+            edge.journal.write("operator", format!("settings reloaded: {routes} routes"));
+            Ok(())
+        }
+        Err(error) => {
+            edge.journal.write("operator", format!("reload refused: {error}"));
+            Err(error)
+        }
+    }
+}
+
+/// Removes everything stored for a URL; says how many keys that were.
+pub fn purge(edge: &Edge, url: &str, mode: Mode) -> Result<u64, String> {
+    let (scheme, authority, uri) = split(url)?;
+    if mode == Mode::Count {
+        return Ok(u64::from(edge.cache.holds(scheme, &authority, &uri)));
+    }
+    let purged = u64::from(edge.cache.purge(scheme, &authority, &uri));
+    edge.journal.write("operator", format!("purged `{url}`: {purged} stored"));
+    Ok(purged)
+}
+
+/// Removes everything; says how many objects that were.
+pub fn purge_everything(edge: &Edge, mode: Mode) -> u64 {
+    let count = edge.cache.memory.statistics().objects;
+    if mode == Mode::Do {
+        edge.cache.memory.purge_all();
+        edge.journal.write("operator", format!("purged everything: {count} objects"));
+    }
+    count
+}
+
+/// What the cache makes of a request, and why.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Why {
+    /// Name of the route; none matches without.
+    pub route: Option<String>,
+    /// Name of its policy.
+    pub policy: Option<String>,
+    /// The primary key; line ends shown as they are.
+    pub key: Option<String>,
+    /// What is neither keyed nor shown to the origin.
+    pub stripped: Vec<String>,
+    /// Fields that the origin is shown.
+    pub forwarded: Vec<String>,
+    /// Fields that the origin is shown for its logs although they are not in the key.
+    pub informed: Vec<String>,
+    /// `hit`, `stale-while-revalidate`, `validate`, `miss`, `pass`, `refused`.
+    pub decision: String,
+    /// The rule that made it.
+    pub rule: Option<String>,
+    /// The rule in a sentence.
+    pub because: String,
+    /// Seconds left of what is stored; negative once stale.
+    pub ttl_s: Option<i64>,
+    /// Age of what is stored.
+    pub age_s: Option<u64>,
+}
+
+/// Explains what a GET of `url` with these fields would meet, without asking the origin.
+pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, String> {
+    let (scheme, authority, uri) = split(url)?;
+    let mut map = HeaderMap::new();
+    for (name, value) in fields {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("`{name}` is not a field name"))?;
+        let value =
+            HeaderValue::from_str(value).map_err(|_| format!("`{value}` is not a field value"))?;
+        map.append(name, value);
+    }
+    let exchange = exchange(scheme, authority, uri, map);
+    let snapshot = edge.snapshot();
+    let Some(matched) = snapshot.table.find(&exchange) else {
+        return Ok(Why::nothing("refused", "no route matches"));
+    };
+    let site = &snapshot.sites[matched.index];
+    let policy = site.policy();
+    let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
+    let source = KeySource {
+        scheme,
+        authority: &exchange.head.authority,
+        uri: &exchange.head.uri,
+        fields: &exchange.head.fields,
+    };
+    let mut key = Vec::new();
+    primary_key(source, policy, &mut key);
+    let mut why = Why::nothing("miss", "nothing is stored under this key");
+    why.route = Some(site.route.name.clone());
+    why.policy = policy.map(|policy| policy.name.clone());
+    why.key = Some(String::from_utf8_lossy(&key).into_owned());
+    why.stripped = stripped(source, policy).iter().map(describe).collect();
+    let forwarded = safety::forwarded_fields(&exchange.head.fields, policy);
+    let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
+    why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
+    why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
+    if let Err(refusal) = safety::must_pass(view, policy) {
+        why.decide("pass", refusal.label(), refusal.explanation());
+        return Ok(why);
+    }
+    if let Some(ambiguity) = safety::ambiguity(&exchange.head.uri, policy) {
+        why.decide("refused", ambiguity.label(), "two programs may read this path differently");
+        return Ok(why);
+    }
+    look(edge, &key, view, policy, &mut why);
+    Ok(why)
+}
+
+fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>, why: &mut Why) {
+    let now_ms = edge.cache.ms(clock::now());
+    let found = lookup::look(&edge.cache.memory, key, view, policy, now_ms);
+    let (stored, rule) = match &found {
+        Found::Usable(stored, rule) => {
+            why.decision = "hit".into();
+            (Some(stored), rule.unwrap_or(stored.freshness().rule()))
+        }
+        Found::StaleWhileRevalidate(stored, rule) => {
+            why.decision = "stale-while-revalidate".into();
+            (Some(stored), *rule)
+        }
+        Found::Validate(stored, rule) => {
+            why.decision = "validate".into();
+            (Some(stored), *rule)
+        }
+        Found::MissingVariant => {
+            why.because = "the URL is stored, but not for the fields that its Vary names".into();
+            return;
+        }
+        Found::Missing => {
+            if edge.cache.memory.is_passed(key, now_ms) {
+                why.decide("pass", "not-shareable", "its last answer could not be shared");
+            }
+            return;
+        }
+    };
+    let decision = why.decision.clone();
+    why.decide(&decision, rule.label(), rule.explanation());
+    why.ttl_s = stored.map(lookup::Stored::ttl);
+    why.age_s = stored.map(|stored| stored.age.as_secs());
+}
+
+impl Why {
+    fn nothing(decision: &str, because: &str) -> Why {
+        Why {
+            route: None,
+            policy: None,
+            key: None,
+            stripped: Vec::new(),
+            forwarded: Vec::new(),
+            informed: Vec::new(),
+            decision: decision.into(),
+            rule: None,
+            because: because.into(),
+            ttl_s: None,
+            age_s: None,
+        }
+    }
+
+    fn decide(&mut self, decision: &str, rule: &str, because: &str) {
+        self.decision = decision.into();
+        self.rule = Some(rule.into());
+        self.because = because.into();
+    }
+}
+
+fn describe(stripped: &Stripped) -> String {
+    match stripped {
+        Stripped::Parameter(name) => format!("query parameter `{name}`"),
+        Stripped::Field(name) => format!("field `{name}`"),
+        Stripped::Cookie(name) => format!("cookie `{name}`"),
+    }
+}
+
+fn exchange(scheme: Scheme, authority: String, uri: Uri, fields: HeaderMap) -> Exchange {
+    Exchange {
+        id: [b'0'; 32],
+        client: Client { peer: None, address: [127, 0, 0, 1].into(), scheme, server_name: None },
+        head: Head { method: Method::GET, uri, authority, version: Version::HTTP_11, fields },
+        body: Body::Empty,
+        upgrade: None,
+        stamps: Stamps::new(clock::now()),
+    }
+}
+
+/// Scheme, authority in lower case, and path with query.
+fn split(url: &str) -> Result<(Scheme, String, Uri), String> {
+    let bad = || format!("`{url}` is not a URL such as `https://shop.example/path?query`");
+    let parsed: Uri = url.parse().map_err(|_| bad())?;
+    let scheme = match parsed.scheme_str() {
+        Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        _ => return Err(bad()),
+    };
+    let authority = parsed.authority().ok_or_else(bad)?.as_str().to_ascii_lowercase();
+    if host_of(&authority).is_empty() {
+        return Err(bad());
+    }
+    let target = parsed.path_and_query().map_or("/", |target| target.as_str());
+    Ok((scheme, authority, target.parse().map_err(|_| bad())?))
+}

@@ -1,0 +1,336 @@
+//! What leader and readers of one fill share. Every method takes the lock once, and wakes after it.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+
+use super::content::Content;
+use super::place::{Place, Role};
+use super::reader::Missed;
+use super::{Keep, Limits, lock};
+use crate::error::{Error, ErrorKind};
+
+/// One answer on its way.
+#[derive(Debug)]
+pub(super) struct Fill<H> {
+    key: Box<[u8]>,
+    limits: Limits,
+    state: Mutex<State<H>>,
+}
+
+/// The head, and how long the body is if it says so.
+pub(super) type Head<H> = (Arc<H>, Option<u64>);
+
+#[derive(Debug)]
+struct State<H> {
+    head: Option<Head<H>>,
+    /// Before the head is there it may still turn out storable.
+    keep: Keep,
+    content: Content,
+    end: Option<End>,
+    readers: HashMap<u64, Place>,
+    next_reader: u64,
+    lead: Option<Waker>,
+}
+
+#[derive(Debug)]
+enum End {
+    Whole(Option<HeaderMap>),
+    /// Kind and detail; the source stays with the leader, who logs it.
+    Failed(ErrorKind, &'static str),
+}
+
+/// What [`Fill::push`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// The body is still held from its beginning.
+    Held,
+    /// From now on it only passes through.
+    TurnedLarge,
+    /// It passes through already.
+    Passing,
+    /// Nobody wants it.
+    Abandoned,
+}
+
+impl<H> Fill<H> {
+    pub(super) fn new(key: &[u8], limits: Limits, held_by_all: Arc<AtomicU64>) -> Fill<H> {
+        let state = State {
+            head: None,
+            keep: Keep::Store,
+            content: Content::new(held_by_all),
+            end: None,
+            readers: HashMap::new(),
+            next_reader: 0,
+            lead: None,
+        };
+        Fill { key: key.into(), limits, state: Mutex::new(state) }
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) fn register(&self, role: Role) -> u64 {
+        lock(&self.state).register(role)
+    }
+
+    /// Takes a follower, unless it is too late for one.
+    pub(super) fn admit(&self) -> Option<u64> {
+        let mut state = lock(&self.state);
+        let is_open = state.keep == Keep::Store && !matches!(state.end, Some(End::Failed(..)));
+        is_open.then(|| state.register(Role::Follower))
+    }
+
+    pub(super) fn leave(&self, id: u64) {
+        let woken = {
+            let mut state = lock(&self.state);
+            state.readers.remove(&id);
+            state.release();
+            state.lead.take()
+        };
+        wake(woken);
+    }
+
+    /// Says what the answer is; returns whether further followers may come.
+    pub(super) fn set_head(&self, head: Arc<H>, keep: Keep, length: Option<u64>) -> Keep {
+        let (keep, woken) = {
+            let mut state = lock(&self.state);
+            let is_large = length.is_some_and(|length| length > self.limits.max_object_bytes);
+            state.keep = if keep == Keep::Store && is_large { Keep::Share } else { keep };
+            state.head = Some((head, length));
+            (state.keep, state.wakers())
+        };
+        woken.into_iter().for_each(Waker::wake);
+        keep
+    }
+
+    pub(super) fn push(&self, data: Bytes) -> Pushed {
+        let (pushed, woken) = {
+            let mut state = lock(&self.state);
+            if state.is_abandoned() {
+                return Pushed::Abandoned;
+            }
+            let held_by_all = state.content.push(data);
+            let is_large = state.content.end() > self.limits.max_object_bytes
+                || held_by_all > self.limits.max_held_bytes;
+            let pushed = match state.keep {
+                Keep::Store if is_large => {
+                    state.keep = Keep::Share;
+                    Pushed::TurnedLarge
+                }
+                Keep::Store => Pushed::Held,
+                Keep::Share | Keep::Own => Pushed::Passing,
+            };
+            (pushed, state.wakers())
+        };
+        woken.into_iter().for_each(Waker::wake);
+        pushed
+    }
+
+    /// Ends the body; gives it back whole if it is to be stored.
+    pub(super) fn finish(&self, trailers: Option<HeaderMap>) -> Result<Option<Vec<Bytes>>, Error> {
+        let (result, woken) = {
+            let mut state = lock(&self.state);
+            let expected = state.head.as_ref().and_then(|(_, length)| *length);
+            let is_short = expected.is_some_and(|length| length != state.content.end());
+            // Places who wait for a head must not wait for ever.
+            let is_short = is_short || state.head.is_none();
+            let result = if is_short {
+                let detail = "the content is not as long as its content-length";
+                state.end = Some(End::Failed(ErrorKind::OriginProtocol, detail));
+                Err(Error::new(ErrorKind::OriginProtocol, detail))
+            } else {
+                state.end = Some(End::Whole(trailers));
+                Ok(if state.keep == Keep::Store { state.content.whole() } else { None })
+            };
+            (result, state.wakers())
+        };
+        woken.into_iter().for_each(Waker::wake);
+        result
+    }
+
+    pub(super) fn fail(&self, kind: ErrorKind, detail: &'static str) {
+        let woken = {
+            let mut state = lock(&self.state);
+            if state.end.is_some() {
+                return;
+            }
+            state.end = Some(End::Failed(kind, detail));
+            state.wakers()
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn poll_head(
+        &self,
+        id: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Head<H>, Missed>> {
+        let mut state = lock(&self.state);
+        let keep = state.keep;
+        let Some(reader) = state.readers.get_mut(&id) else { return Poll::Pending };
+        if keep == Keep::Own && reader.role == Role::Follower {
+            return Poll::Ready(Err(Missed::NotShareable));
+        }
+        reader.wait(context);
+        match (&state.head, &state.end) {
+            (Some((head, length)), _) => Poll::Ready(Ok((Arc::clone(head), *length))),
+            (None, Some(End::Failed(kind, detail))) => {
+                Poll::Ready(Err(Missed::Failed(Error::new(*kind, detail))))
+            }
+            // No answer ends without a head.
+            (None, Some(End::Whole(_)) | None) => Poll::Pending,
+        }
+    }
+
+    pub(super) fn poll_frame(
+        &self,
+        id: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let (frame, woken) = {
+            let mut state = lock(&self.state);
+            let frame = state.poll_frame(id, context);
+            let is_free = state.keep != Keep::Store && state.has_room(self.limits.window_bytes);
+            (frame, if is_free { state.lead.take() } else { None })
+        };
+        wake(woken);
+        frame
+    }
+
+    /// Ready when the slowest reader is near enough for more.
+    pub(super) fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        state.release();
+        if state.has_room(self.limits.window_bytes) || state.is_abandoned() {
+            return Poll::Ready(());
+        }
+        state.lead = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Ready when nobody reads what nobody will store.
+    pub(super) fn poll_abandoned(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.is_abandoned() {
+            return Poll::Ready(());
+        }
+        state.lead = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// The object is stored and nobody joins any more: what is left goes as it is read.
+    pub(super) fn settle(&self) {
+        let mut state = lock(&self.state);
+        state.keep = Keep::Share;
+        state.release();
+    }
+
+    /// True if a reader has everything that came and waits for another.
+    pub(super) fn is_anybody_starving(&self) -> bool {
+        let state = lock(&self.state);
+        state.readers.values().any(|reader| reader.position == state.content.end())
+    }
+
+    /// Gives up readers that are further behind than the window.
+    pub(super) fn cut_laggards(&self) {
+        let woken: Vec<_> = {
+            let mut state = lock(&self.state);
+            let near = state.content.end().saturating_sub(self.limits.window_bytes);
+            let near = near.max(state.content.first_end());
+            let laggards = state.readers.values_mut().filter(|reader| reader.position < near);
+            let woken = laggards
+                .filter_map(|reader| {
+                    reader.is_cut = true;
+                    reader.waker.take()
+                })
+                .collect();
+            state.release();
+            woken
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl<H> State<H> {
+    fn register(&mut self, role: Role) -> u64 {
+        self.next_reader += 1;
+        self.readers.insert(self.next_reader, Place::new(role));
+        self.next_reader
+    }
+
+    fn poll_frame(
+        &mut self,
+        id: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let Some(reader) = self.readers.get_mut(&id) else { return Poll::Ready(None) };
+        if reader.is_cut {
+            let error = Error::new(ErrorKind::ClientTimeout, "too slow for those who read along");
+            return Poll::Ready(Some(Err(error)));
+        }
+        if self.keep == Keep::Own && reader.role == Role::Follower {
+            return Poll::Ready(Some(Err(Error::new(ErrorKind::Internal, "not shared"))));
+        }
+        if let Some(bytes) = self.content.read(reader.position) {
+            let before = reader.position;
+            reader.position += bytes.len() as u64;
+            if self.keep != Keep::Store && before <= self.content.start() {
+                self.release();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        match &self.end {
+            Some(End::Whole(trailers)) => {
+                Poll::Ready(trailers.clone().map(|trailers| Ok(Frame::trailers(trailers))))
+            }
+            Some(End::Failed(kind, detail)) => Poll::Ready(Some(Err(Error::new(*kind, detail)))),
+            None => {
+                reader.wait(context);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Lets go of what everybody has read, unless it is to be stored.
+    fn release(&mut self) {
+        if self.keep == Keep::Store {
+            return;
+        }
+        let wanted = self.readers.values().filter(|reader| self.is_for(reader));
+        let slowest = wanted.map(|reader| reader.position).min();
+        self.content.release(slowest.unwrap_or(self.content.end()));
+    }
+
+    fn has_room(&self, window_bytes: u64) -> bool {
+        self.content.end() - self.content.start() <= window_bytes
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.keep != Keep::Store && !self.readers.values().any(|reader| self.is_for(reader))
+    }
+
+    fn is_for(&self, reader: &Place) -> bool {
+        !reader.is_cut && (self.keep != Keep::Own || reader.role == Role::Asker)
+    }
+
+    fn wakers(&mut self) -> Vec<Waker> {
+        self.readers.values_mut().filter_map(|reader| reader.waker.take()).collect()
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,88 @@
+//! Fills by key.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::place::Role;
+use super::state::Fill;
+use super::{FillLead, FillReader, Limits, lock};
+
+const SHARDS: usize = 16;
+
+type Shard<H> = HashMap<Box<[u8]>, Arc<Fill<H>>>;
+
+/// Fills under way, by key; one table for the process. `H` is the head as the caller describes it:
+/// status, fields, what its `Vary` says.
+#[derive(Debug)]
+pub struct Fills<H> {
+    shards: [Mutex<Shard<H>>; SHARDS],
+    hasher: RandomState,
+    limits: Limits,
+    pub(super) held_bytes: Arc<AtomicU64>,
+}
+
+/// What [`Fills::join`] makes of a request.
+#[derive(Debug)]
+pub enum Join<H> {
+    /// Nobody asks yet: ask, with this, and read with that. Look into the store once more before: the
+    /// fill before this one may have ended between the look-up and now.
+    Lead(FillLead<H>, FillReader<H>),
+    /// Somebody asks already.
+    Follow(FillReader<H>),
+}
+
+impl<H> Fills<H> {
+    /// An empty table.
+    pub fn new(limits: Limits) -> Arc<Fills<H>> {
+        Arc::new(Fills {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            hasher: RandomState::new(),
+            limits,
+            held_bytes: Arc::default(),
+        })
+    }
+
+    /// Joins the fill of `key`, or begins it. Followers of an answer with `Vary` must compare what the
+    /// head says with their own request before they use it.
+    pub fn join(self: &Arc<Self>, key: &[u8]) -> Join<H> {
+        let mut shard = self.shard(key);
+        if let Some(fill) = shard.get(key)
+            && let Some(id) = fill.admit()
+        {
+            return Join::Follow(FillReader::new(Arc::clone(fill), id));
+        }
+        let fill = Arc::new(Fill::new(key, self.limits, Arc::clone(&self.held_bytes)));
+        let id = fill.register(Role::Asker);
+        shard.insert(key.into(), Arc::clone(&fill));
+        drop(shard);
+        let reader = FillReader::new(Arc::clone(&fill), id);
+        Join::Lead(FillLead::new(Arc::clone(self), fill), reader)
+    }
+
+    /// Fills that can be joined.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// True if no fill is under way.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Nobody joins this fill any more.
+    pub(super) fn close(&self, fill: &Arc<Fill<H>>) {
+        if let Entry::Occupied(entry) = self.shard(fill.key()).entry(fill.key().into())
+            && Arc::ptr_eq(entry.get(), fill)
+        {
+            entry.remove();
+        }
+    }
+
+    fn shard(&self, key: &[u8]) -> MutexGuard<'_, Shard<H>> {
+        let at = usize::try_from(self.hasher.hash_one(key) >> 32).unwrap_or_default() % SHARDS;
+        lock(&self.shards[at])
+    }
+}

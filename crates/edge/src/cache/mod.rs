@@ -1,0 +1,156 @@
+//! Cache: what was answered once is answered again, where the law allows it.
+//!
+//! In: a request and its route's policy. Out: a stored answer, or what to ask the origin for and how
+//! to share it. The rules (RFC 9111) are pure; the store holds bytes; fills make one request of many.
+//! It never calls the origin, never stores without a grant, and under a policy never keys on less than
+//! what the origin was allowed to see.
+
+pub mod fill;
+pub mod key;
+pub mod lookup;
+pub mod reply;
+pub mod rules;
+pub mod safety;
+pub mod status;
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use forebay_signals::clock;
+use forebay_signals::prometheus::Page;
+use http::{HeaderMap, HeaderName, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+
+use crate::config;
+use crate::config::policy::Policy;
+use crate::exchange::Scheme;
+use fill::{Fills, Limits};
+use rules::{Refusal, Rule, vary};
+use store::{Memory, Object};
+
+/// The cache of the process, shared by all cores; it outlives reloads.
+#[derive(Debug)]
+pub struct Cache {
+    /// The objects.
+    pub memory: Memory,
+    /// Fetches that others wait for.
+    pub fills: Arc<Fills<Head>>,
+    epoch: Instant,
+}
+
+/// The store at a glance.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct View {
+    /// Objects, encodings and `Vary` marks.
+    pub objects: u64,
+    /// Bytes they count for.
+    pub bytes: u64,
+    /// The bound.
+    pub limit_bytes: u64,
+    /// Objects that had to go for others.
+    pub evictions: u64,
+}
+
+impl Cache {
+    /// An empty cache.
+    pub fn new(settings: &config::cache::Cache) -> Cache {
+        Cache {
+            memory: Memory::new(settings.memory_bytes, settings.max_object_bytes),
+            fills: Fills::new(Limits::new(settings.max_object_bytes)),
+            epoch: clock::now(),
+        }
+    }
+
+    /// Milliseconds on the cache's own, monotonic time line: a wall clock that jumps ages nothing.
+    pub fn ms(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// What an unsafe request may have changed is validated before it is used again (RFC 9111 §4.4).
+    pub fn invalidate(&self, scheme: Scheme, authority: &str, uri: &Uri) {
+        self.memory.invalidate(&url_key(scheme, authority, uri));
+    }
+
+    /// Removes what is stored for a URL; true if there was something.
+    pub fn purge(&self, scheme: Scheme, authority: &str, uri: &Uri) -> bool {
+        self.memory.purge(&url_key(scheme, authority, uri))
+    }
+
+    /// True if something is stored for a URL.
+    pub fn holds(&self, scheme: Scheme, authority: &str, uri: &Uri) -> bool {
+        self.memory.find(&url_key(scheme, authority, uri)).is_some()
+    }
+
+    /// Sizes and counts.
+    pub fn view(&self) -> View {
+        let now = self.memory.statistics();
+        View {
+            objects: now.objects,
+            bytes: now.bytes,
+            limit_bytes: now.capacity_bytes,
+            evictions: now.evictions,
+        }
+    }
+
+    /// Writes the Prometheus families.
+    pub fn write(&self, page: &mut Page) {
+        let now = self.memory.statistics();
+        for (name, kind, help, value) in [
+            ("forebay_edge_cache_objects", "gauge", "Objects in the store.", now.objects),
+            ("forebay_edge_cache_bytes", "gauge", "Bytes in the store.", now.bytes),
+            ("forebay_edge_cache_limit_bytes", "gauge", "Bound of the store.", now.capacity_bytes),
+            ("forebay_edge_cache_evictions_total", "counter", "Objects evicted.", now.evictions),
+        ] {
+            page.family(name, kind, help);
+            page.sample(name, &[], value);
+        }
+    }
+}
+
+/// What a fill tells those who read along.
+#[derive(Debug)]
+pub enum Head {
+    /// An answer of the origin; its content follows.
+    Arriving {
+        /// Status.
+        status: StatusCode,
+        /// Fields.
+        fields: HeaderMap,
+        /// Seconds that it stays fresh, or why it is not stored.
+        grant: Result<i64, Refusal>,
+        /// Request fields that `Vary` names.
+        names: Vec<HeaderName>,
+        /// What they were in the request that asked.
+        secondary: Vec<u8>,
+    },
+    /// What is stored serves after all.
+    Stored {
+        /// It.
+        object: Arc<Object>,
+        /// The rule that lets it, if it is stale.
+        rule: Option<Rule>,
+        /// What the origin answered.
+        status: StatusCode,
+    },
+}
+
+impl Head {
+    /// The secondary key of a request with these fields, if the answer is for another variant.
+    pub fn other_variant(&self, fields: &HeaderMap, policy: Option<&Policy>) -> Option<Vec<u8>> {
+        let (names, theirs) = match self {
+            Head::Arriving { names, secondary, .. } if !names.is_empty() => (names, secondary),
+            Head::Arriving { .. } | Head::Stored { .. } => return None,
+        };
+        let mut ours = Vec::new();
+        vary::secondary_key(names, fields, policy, &mut ours);
+        (ours != *theirs).then_some(ours)
+    }
+}
+
+fn url_key(scheme: Scheme, authority: &str, uri: &Uri) -> Vec<u8> {
+    let mut key = Vec::new();
+    let fields = HeaderMap::new();
+    key::primary_key(key::KeySource { scheme, authority, uri, fields: &fields }, None, &mut key);
+    key
+}

@@ -1,0 +1,120 @@
+//! From a stored object to the answer that this client gets: 200, 206, 304 or 416.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use forebay_signals::clock;
+use http::header::{
+    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+};
+use http::{Method, StatusCode};
+
+use super::rules::conditional::{
+    Validators, belongs_to_not_modified, is_not_modified, range_applies,
+};
+use super::rules::multipart::{Piece, layout};
+use super::rules::range::{self, Selection};
+use super::store::Object;
+use crate::exchange::{Answer, Body};
+use crate::identity;
+
+/// Answers `method` with these fields from `object`, which is `age` old.
+pub fn from_object(method: &Method, fields: &HeaderMap, object: &Object, age: Duration) -> Answer {
+    let mut answer = Answer::new(Body::Empty).with_status(object.status());
+    answer.fields.insert(AGE, HeaderValue::from(age.as_secs()));
+    if object.status() == StatusCode::OK && has_condition(fields) {
+        let stored_fields = object.fields();
+        let stored = Validators::of(&stored_fields);
+        // Every clock value comes late enough for a look at the wall: conditions are rare on a hit.
+        let now = clock::wall();
+        if is_not_modified(fields, &stored, now) {
+            return not_modified(answer, &stored_fields);
+        }
+        if *method == Method::GET && fields.contains_key(RANGE) {
+            return ranged(answer, fields, object, &stored, now);
+        }
+    }
+    answer.lines = object.lines();
+    if *method == Method::HEAD {
+        answer.fields.insert(CONTENT_LENGTH, HeaderValue::from(object.body_len()));
+    } else {
+        answer.body = object.body().into();
+    }
+    answer
+}
+
+fn has_condition(fields: &HeaderMap) -> bool {
+    use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
+    fields.contains_key(IF_NONE_MATCH)
+        || fields.contains_key(IF_MODIFIED_SINCE)
+        || fields.contains_key(RANGE)
+}
+
+/// A 304 with the fields that RFC 9110 §15.4.5 asks for.
+fn not_modified(mut answer: Answer, stored: &HeaderMap) -> Answer {
+    let has_etag = stored.contains_key(http::header::ETAG);
+    answer.status = StatusCode::NOT_MODIFIED;
+    for (name, value) in stored {
+        if belongs_to_not_modified(name, has_etag) {
+            answer.fields.append(name, value.clone());
+        }
+    }
+    answer
+}
+
+fn ranged(
+    mut answer: Answer,
+    fields: &HeaderMap,
+    object: &Object,
+    stored: &Validators<'_>,
+    now: SystemTime,
+) -> Answer {
+    let length = object.body_len();
+    let selection = if range_applies(fields, stored, now) {
+        range::select(fields, length)
+    } else {
+        Selection::Whole
+    };
+    answer.lines = object.lines();
+    let body = object.body();
+    match selection {
+        Selection::Whole => answer.body = body.into(),
+        Selection::One(part) => {
+            answer.status = StatusCode::PARTIAL_CONTENT;
+            answer.fields.insert(CONTENT_RANGE, range::content_range(&part, length));
+            answer.body = slice(&body, &part).into();
+        }
+        Selection::Several(parts) => {
+            answer.status = StatusCode::PARTIAL_CONTENT;
+            several(&mut answer, &parts, &body);
+        }
+        Selection::Unsatisfiable => {
+            answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
+            answer.lines = Bytes::new();
+            answer.fields.insert(CONTENT_RANGE, range::content_range_unsatisfied(length));
+            answer.fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        }
+    }
+    answer
+}
+
+fn several(answer: &mut Answer, parts: &[std::ops::Range<u64>], body: &Bytes) {
+    let content_type = answer.fields_mut().remove(CONTENT_TYPE);
+    let boundary = identity::new_id();
+    let boundary = std::str::from_utf8(&boundary).unwrap_or("forebay");
+    let multipart = layout(parts, body.len() as u64, content_type.as_ref(), boundary);
+    let mut content = Vec::with_capacity(usize::try_from(multipart.length).unwrap_or(0));
+    for piece in &multipart.pieces {
+        match piece {
+            Piece::Text(text) => content.extend_from_slice(text),
+            Piece::Slice(part) => content.extend_from_slice(&slice(body, part)),
+        }
+    }
+    answer.fields.insert(CONTENT_TYPE, multipart.content_type);
+    answer.body = Bytes::from(content).into();
+}
+
+fn slice(body: &Bytes, part: &std::ops::Range<u64>) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).map_or(body.len(), |at| at.min(body.len()));
+    body.slice(at(part.start)..at(part.end).max(at(part.start)))
+}

@@ -1,0 +1,109 @@
+//! What the index holds, what it weighs, and what becomes of the evicted.
+
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+
+use forebay_signals::counter::Counter;
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+
+use super::{Object, Varying};
+
+/// Assumed size of an object, to choose how many evicted keys the index remembers.
+const TYPICAL_OBJECT_BYTES: u64 = 4_096;
+/// More shards serve more cores at once, but each must hold several of the largest objects.
+const MAX_SHARDS: u64 = 64;
+
+/// Entries by place. S3-FIFO in kind: what is asked for once does not push out what is asked for often.
+pub(super) type Index = Cache<u64, Entry, Weights, Placed, Evicted>;
+
+/// An index bounded in bytes, and the weight of the largest entry that it takes.
+pub(super) fn index(
+    capacity_bytes: u64,
+    max_object_bytes: u64,
+    evictions: Arc<Counter>,
+) -> (Index, u64) {
+    // A power of two, rounded down: each shard holds the largest object twice.
+    let wanted = (capacity_bytes / max_object_bytes.saturating_mul(2).max(1)).clamp(1, MAX_SHARDS);
+    let shards = 1 << wanted.ilog2();
+    let items = usize::try_from(capacity_bytes / TYPICAL_OBJECT_BYTES).unwrap_or(usize::MAX);
+    let options = OptionsBuilder::new()
+        .weight_capacity(capacity_bytes)
+        .estimated_items_capacity(items.max(32 * shards))
+        .shards(shards)
+        .build()
+        .expect("capacity and estimate are set");
+    let index = Cache::with_options(options, Weights, Placed, Evicted(evictions));
+    let max = max_object_bytes.min(index.shard_capacity() / 10 * 9);
+    (index, max)
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Entry {
+    Object(Arc<Object>),
+    Varying(Arc<Varying>),
+}
+
+impl Entry {
+    pub(super) fn id(&self) -> u64 {
+        match self {
+            Entry::Object(object) => object.id,
+            Entry::Varying(varying) => varying.id,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Weights;
+
+impl Weighter<u64, Entry> for Weights {
+    fn weight(&self, _: &u64, entry: &Entry) -> u64 {
+        match entry {
+            Entry::Object(object) => object.weight(),
+            Entry::Varying(varying) => varying.weight(),
+        }
+    }
+}
+
+/// Keys of the index are hashes already.
+#[derive(Clone, Default)]
+pub(super) struct Placed;
+
+impl BuildHasher for Placed {
+    type Hasher = PlacedHasher;
+
+    fn build_hasher(&self) -> PlacedHasher {
+        PlacedHasher(0)
+    }
+}
+
+pub(super) struct PlacedHasher(u64);
+
+impl Hasher for PlacedHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, place: u64) {
+        self.0 = place;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// Counts evictions and lets the evicted be freed after the shard's lock is released.
+#[derive(Clone)]
+pub(super) struct Evicted(pub(super) Arc<Counter>);
+
+impl Lifecycle<u64, Entry> for Evicted {
+    type RequestState = Vec<Entry>;
+
+    fn on_evict(&self, evicted: &mut Vec<Entry>, _: u64, entry: Entry) {
+        self.0.increment();
+        evicted.push(entry);
+    }
+}

@@ -1,0 +1,64 @@
+//! Field lines as they lie in an object.
+
+use http::HeaderValue;
+use http::header::{self, HeaderMap, HeaderName};
+
+/// Where a value lies within the lines; a value never starts at 0, its name does.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Span {
+    pub(super) start: u16,
+    pub(super) len: u16,
+}
+
+/// Values that are asked for often enough to be found without a search.
+#[derive(Default)]
+pub(super) struct Spans {
+    pub(super) etag: Span,
+    pub(super) last_modified: Span,
+    pub(super) content_type: Span,
+}
+
+/// Fields that describe a connection or a hop (RFC 9111 §3.1), and those that each hit gets anew.
+fn is_stored(name: &HeaderName) -> bool {
+    !(name == header::CONTENT_LENGTH
+        || name == header::AGE
+        || name == header::CONNECTION
+        || name == header::TRANSFER_ENCODING
+        || name == header::TE
+        || name == header::TRAILER
+        || name == header::UPGRADE
+        || name == header::PROXY_AUTHENTICATE
+        || name == header::PROXY_AUTHORIZATION
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "proxy-authentication-info"))
+}
+
+fn stored(fields: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {
+    fields.iter().filter(|(name, _)| is_stored(name))
+}
+
+pub(super) fn lines_len(fields: &HeaderMap) -> usize {
+    stored(fields).map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
+pub(super) fn write_lines(out: &mut Vec<u8>, origin: usize, fields: &HeaderMap, spans: &mut Spans) {
+    for (name, value) in stored(fields) {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        let span = match *name {
+            header::ETAG => Some(&mut spans.etag),
+            header::LAST_MODIFIED => Some(&mut spans.last_modified),
+            header::CONTENT_TYPE => Some(&mut spans.content_type),
+            _ => None,
+        };
+        // Of several lines the first counts. Both fit: the sum of all lines was checked.
+        if let Some(span) = span
+            && span.start == 0
+            && let (Ok(start), Ok(len)) =
+                (u16::try_from(out.len() - origin), u16::try_from(value.len()))
+        {
+            *span = Span { start, len };
+        }
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}

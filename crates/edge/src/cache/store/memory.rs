@@ -1,0 +1,293 @@
+//! Objects in memory, bounded in bytes.
+//!
+//! The index is keyed by a 64-bit `SipHash` with a key of this process: nobody outside can make keys
+//! collide, and if two ever do, the full key in the object decides and one of them is a miss. Every
+//! place is found by one look-up: a plain object by its primary key; a variant by the id of its
+//! [`Varying`] mark and the secondary key; an encoding by the id of the object it was made from.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use forebay_signals::counter::Counter;
+use http::HeaderName;
+
+use super::index::{Entry, Index, index};
+use super::passes::Passes;
+use super::{Object, Varying};
+use crate::exchange::Encoding;
+
+/// Locks that order insertions against purges of the same keys; also how many purges are remembered.
+const STRIPES: usize = 1_024;
+/// Taken before the origin is asked; an object that is older than a purge is refused by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ticket(pub(super) u64);
+
+/// What lies under a primary key.
+#[derive(Debug, Clone)]
+pub enum Found {
+    /// An answer to any request with this key.
+    Object(Arc<Object>),
+    /// Answers that differ; go on with [`Memory::variant`].
+    Varies(Arc<Varying>),
+}
+
+/// Why an object was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The key was purged or invalidated after the ticket was taken.
+    #[error("purged while it was fetched")]
+    Purged,
+    /// It is larger than the store keeps.
+    #[error("larger than the store keeps")]
+    TooLarge,
+    /// The object that an encoding was made from is no longer stored.
+    #[error("replaced while it was encoded")]
+    Replaced,
+}
+
+/// What the store holds and has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Statistics {
+    /// Objects, encodings and `Vary` marks.
+    pub objects: u64,
+    /// Bytes they count for.
+    pub bytes: u64,
+    /// The bound.
+    pub capacity_bytes: u64,
+    /// Objects that had to go for others.
+    pub evictions: u64,
+}
+
+/// The store. One for the process, shared by all cores.
+pub struct Memory {
+    pub(super) index: Index,
+    pub(super) passes: Passes,
+    hasher: RandomState,
+    /// Source of ids and of the order between insertions and purges.
+    sequence: AtomicU64,
+    /// Objects with an id up to this are gone.
+    pub(super) emptied_at: AtomicU64,
+    /// For each stripe of keys, when one of them was last purged or invalidated.
+    pub(super) stripes: Box<[Mutex<u64>]>,
+    evictions: Arc<Counter>,
+    max_object_bytes: u64,
+}
+
+impl Memory {
+    /// A store of `capacity_bytes` that takes objects of up to `max_object_bytes`, overhead counted.
+    pub fn new(capacity_bytes: u64, max_object_bytes: u64) -> Memory {
+        let evictions = Arc::new(Counter::default());
+        let (index, max_object_bytes) =
+            index(capacity_bytes, max_object_bytes, Arc::clone(&evictions));
+        Memory {
+            index,
+            passes: Passes::new(),
+            hasher: RandomState::new(),
+            sequence: AtomicU64::new(1),
+            emptied_at: AtomicU64::new(0),
+            stripes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            evictions,
+            max_object_bytes,
+        }
+    }
+
+    /// What is stored under a primary key. The key is hashed, not copied.
+    pub fn find(&self, key: &[u8]) -> Option<Found> {
+        match self.index.get(&self.place(key))? {
+            Entry::Object(object) if object.key() == key && self.is_alive(object.id) => {
+                Some(Found::Object(object))
+            }
+            Entry::Varying(varying) if varying.key() == key && self.is_alive(varying.id) => {
+                Some(Found::Varies(varying))
+            }
+            _ => None,
+        }
+    }
+
+    /// The variant for a secondary key.
+    pub fn variant(&self, varying: &Varying, secondary: &[u8]) -> Option<Arc<Object>> {
+        self.object(self.place_of_variant(varying, secondary))
+            .filter(|object| object.key() == varying.key() && object.secondary() == secondary)
+    }
+
+    /// What was made of `object` for clients that want `encoding`.
+    pub fn encoded(&self, object: &Object, encoding: Encoding) -> Option<Arc<Object>> {
+        if !object.has_encoding(encoding) {
+            return None;
+        }
+        let found = self
+            .object(self.place_of_encoding(object, encoding))
+            .filter(|found| found.encoding() == encoding && found.key() == object.key());
+        if found.is_none() {
+            object.forget_encoding(encoding);
+        }
+        found
+    }
+
+    /// Taken by a fill before it asks the origin.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.sequence.load(Ordering::Acquire))
+    }
+
+    /// Stores an answer without `Vary` in the place of whatever its key held.
+    pub fn insert(&self, ticket: Ticket, object: Object) -> Result<Arc<Object>, Refused> {
+        let place = self.place(object.key());
+        let _guard = self.open(ticket, place, &object)?;
+        self.forget(place);
+        Ok(self.put(place, object))
+    }
+
+    /// Stores an answer whose `Vary` names `names`. An earlier mark with other names, or an answer
+    /// without `Vary`, makes room with all that belongs to it: the origin's latest word counts.
+    pub fn insert_variant(
+        &self,
+        ticket: Ticket,
+        names: &[HeaderName],
+        object: Object,
+    ) -> Result<Arc<Object>, Refused> {
+        let root = self.place(object.key());
+        let _guard = self.open(ticket, root, &object)?;
+        let varying = match self.find(object.key()) {
+            Some(Found::Varies(varying)) if varying.names() == names => varying,
+            _ => {
+                self.forget(root);
+                let varying = Arc::new(Varying::new(object.key(), names, self.next()));
+                self.index.insert(root, Entry::Varying(Arc::clone(&varying)));
+                varying
+            }
+        };
+        let place = self.place_of_variant(&varying, object.secondary());
+        self.forget(place);
+        if let Some(oldest) = varying.note(place) {
+            self.forget(oldest);
+        }
+        Ok(self.put(place, object))
+    }
+
+    /// Stores `encoded`, made from `object`, beside it.
+    pub fn insert_encoded(
+        &self,
+        object: &Arc<Object>,
+        encoded: Object,
+    ) -> Result<Arc<Object>, Refused> {
+        if encoded.weight() > self.max_object_bytes {
+            return Err(Refused::TooLarge);
+        }
+        let _guard = self.stripe(self.place(object.key()));
+        let is_stored = match self.find(object.key()) {
+            Some(Found::Object(found)) => Arc::ptr_eq(&found, object),
+            Some(Found::Varies(varying)) => self
+                .variant(&varying, object.secondary())
+                .is_some_and(|found| Arc::ptr_eq(&found, object)),
+            None => false,
+        };
+        if !is_stored {
+            return Err(Refused::Replaced);
+        }
+        let encoding = encoded.encoding();
+        let stored = self.put(self.place_of_encoding(object, encoding), encoded);
+        object.note_encoding(encoding);
+        Ok(stored)
+    }
+
+    /// Notes that answers for `key` cannot be shared until `until_ms` (hit-for-miss): requests then do
+    /// not wait for one another. A collision of two keys' hashes makes two requests where one would do.
+    pub fn pass_until(&self, key: &[u8], until_ms: u64) {
+        self.passes.note(self.place(key), until_ms);
+    }
+
+    /// True while [`Memory::pass_until`] holds.
+    pub fn is_passed(&self, key: &[u8], now_ms: u64) -> bool {
+        self.passes.holds(self.place(key), now_ms)
+    }
+
+    /// Largest object that is taken, overhead counted.
+    pub fn max_object_bytes(&self) -> u64 {
+        self.max_object_bytes
+    }
+
+    /// Sizes and counts; takes each shard's lock in turn.
+    pub fn statistics(&self) -> Statistics {
+        Statistics {
+            objects: self.index.len() as u64,
+            bytes: self.index.weight(),
+            capacity_bytes: self.index.capacity(),
+            evictions: self.evictions.value(),
+        }
+    }
+
+    /// Checks that an object may go in, and holds its stripe until it is in.
+    fn open(
+        &self,
+        ticket: Ticket,
+        place: u64,
+        object: &Object,
+    ) -> Result<MutexGuard<'_, u64>, Refused> {
+        if object.weight() > self.max_object_bytes {
+            return Err(Refused::TooLarge);
+        }
+        let last_purge = self.stripe(place);
+        if *last_purge > ticket.0 || self.emptied_at.load(Ordering::Acquire) > ticket.0 {
+            return Err(Refused::Purged);
+        }
+        Ok(last_purge)
+    }
+
+    fn put(&self, place: u64, mut object: Object) -> Arc<Object> {
+        object.id = self.next();
+        let object = Arc::new(object);
+        self.index.insert(place, Entry::Object(Arc::clone(&object)));
+        object
+    }
+
+    pub(super) fn object(&self, place: u64) -> Option<Arc<Object>> {
+        match self.index.get(&place)? {
+            Entry::Object(object) if self.is_alive(object.id) => Some(object),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_alive(&self, id: u64) -> bool {
+        id > self.emptied_at.load(Ordering::Acquire)
+    }
+
+    pub(super) fn next(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    pub(super) fn stripe(&self, place: u64) -> MutexGuard<'_, u64> {
+        let at = usize::try_from(place % STRIPES as u64).expect("smaller than STRIPES");
+        lock(&self.stripes[at])
+    }
+
+    pub(super) fn place(&self, key: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(key);
+        hasher.finish()
+    }
+
+    fn place_of_variant(&self, varying: &Varying, secondary: &[u8]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(varying.id);
+        hasher.write(secondary);
+        hasher.finish()
+    }
+
+    pub(super) fn place_of_encoding(&self, object: &Object, encoding: Encoding) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(object.id);
+        hasher.write(encoding.token().as_bytes());
+        hasher.finish()
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.statistics().fmt(f)
+    }
+}
+
+pub(super) fn lock(stripe: &Mutex<u64>) -> MutexGuard<'_, u64> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}

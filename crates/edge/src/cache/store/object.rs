@@ -1,0 +1,294 @@
+//! One stored answer.
+//!
+//! Two allocations an object, the index aside: a fixed record behind the index's `Arc` (what changes
+//! or is asked on every hit: freshness, hits, offsets), and one buffer of exact length with everything
+//! that varies in length: key, secondary key, field lines, body. The buffer is `Bytes`, so that a hit
+//! takes slices by counting references. A single allocation would need an owner made anew for every
+//! hit (`Bytes::from_owner` allocates), or `unsafe`.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName};
+use http::{HeaderValue, StatusCode};
+
+use super::lines::{Span, Spans, lines_len, write_lines};
+use crate::cache::rules::Freshness;
+use crate::exchange::{Encoding, field_lines};
+
+/// Bytes that an object costs besides its buffer: record and its `Arc` (112), the reference count of
+/// the buffer (32), the allocator's own (32), its place in the index with slack and ghosts (80).
+pub(super) const OVERHEAD_BYTES: u64 = 256;
+
+/// What an object is made of.
+#[derive(Debug, Clone, Copy)]
+pub struct Parts<'a> {
+    /// Primary key, as `cache::key` writes it.
+    pub key: &'a [u8],
+    /// Secondary key: what the request said in the fields that `Vary` names; empty without `Vary`.
+    pub secondary: &'a [u8],
+    /// Status.
+    pub status: StatusCode,
+    /// Coding of the body, if it is one that the edge makes.
+    pub encoding: Encoding,
+    /// Monotonic milliseconds since the process began.
+    pub stored_at_ms: u64,
+    /// Freshness.
+    pub freshness: Freshness,
+    /// Fields; those that must not be stored are left out (RFC 9111 §3.1), and so are `Age` and
+    /// `Content-Length`, which are made for each hit.
+    pub fields: &'a HeaderMap,
+    /// The body in pieces, copied once.
+    pub body: &'a [Bytes],
+}
+
+/// Why no object can be made of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unstorable {
+    /// The key does not fit.
+    #[error("key longer than 65,535 bytes")]
+    KeyTooLong,
+    /// The fields do not fit.
+    #[error("fields longer than 65,535 bytes")]
+    FieldsTooLong,
+}
+
+/// A stored answer. Shared by all cores; only its counters and marks change.
+#[derive(Debug)]
+pub struct Object {
+    bytes: Bytes,
+    /// Set once, by the store, when the object goes in; unique.
+    pub(super) id: u64,
+    stored_at_ms: u64,
+    freshness: Freshness,
+    hits: AtomicU32,
+    key_len: u16,
+    secondary_len: u16,
+    lines_len: u16,
+    status: u16,
+    etag: Span,
+    last_modified: Span,
+    content_type: Span,
+    encoding: Encoding,
+    /// Bit set of the encodings that are stored beside this object.
+    encodings: AtomicU8,
+    /// Bit set of the encodings that somebody has asked to be made.
+    wishes: AtomicU8,
+    must_validate: AtomicBool,
+}
+
+impl Object {
+    /// Writes an object.
+    pub fn build(parts: &Parts<'_>) -> Result<Object, Unstorable> {
+        let short = |n: usize, error| u16::try_from(n).map_err(|_| error);
+        let key_len = short(parts.key.len(), Unstorable::KeyTooLong)?;
+        let secondary_len = short(parts.secondary.len(), Unstorable::KeyTooLong)?;
+        let lines_len = short(lines_len(parts.fields), Unstorable::FieldsTooLong)?;
+        let body_len: usize = parts.body.iter().map(Bytes::len).sum();
+        let head_len = parts.key.len() + parts.secondary.len();
+        let mut bytes = Vec::with_capacity(head_len + usize::from(lines_len) + body_len);
+        bytes.extend_from_slice(parts.key);
+        bytes.extend_from_slice(parts.secondary);
+        let mut spans = Spans::default();
+        write_lines(&mut bytes, head_len, parts.fields, &mut spans);
+        for piece in parts.body {
+            bytes.extend_from_slice(piece);
+        }
+        Ok(Object {
+            bytes: bytes.into(),
+            id: 0,
+            stored_at_ms: parts.stored_at_ms,
+            freshness: parts.freshness,
+            hits: AtomicU32::new(0),
+            key_len,
+            secondary_len,
+            lines_len,
+            status: parts.status.as_u16(),
+            etag: spans.etag,
+            last_modified: spans.last_modified,
+            content_type: spans.content_type,
+            encoding: parts.encoding,
+            encodings: AtomicU8::new(0),
+            wishes: AtomicU8::new(0),
+            must_validate: AtomicBool::new(false),
+        })
+    }
+
+    /// The same answer with other fields: freshened by a `304` (RFC 9111 §3.2). Status, keys and body
+    /// are copied; hits go on; stored encodings do not come along, the caller carries them over.
+    pub fn with_fields(
+        &self,
+        fields: &HeaderMap,
+        stored_at_ms: u64,
+        freshness: Freshness,
+    ) -> Result<Object, Unstorable> {
+        let body = [self.body()];
+        let object = Object::build(&Parts {
+            key: self.key(),
+            secondary: self.secondary(),
+            status: self.status(),
+            encoding: self.encoding,
+            stored_at_ms,
+            freshness,
+            fields,
+            body: &body,
+        })?;
+        object.hits.store(self.hits(), Ordering::Relaxed);
+        Ok(object)
+    }
+
+    /// Counts a hit and returns how many there are with it.
+    pub fn hit(&self) -> u32 {
+        self.hits.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+
+    /// From now on it may only be used after the origin has confirmed it.
+    pub fn invalidate(&self) {
+        self.must_validate.store(true, Ordering::Release);
+    }
+
+    /// Primary key.
+    pub fn key(&self) -> &[u8] {
+        self.part(0, usize::from(self.key_len))
+    }
+
+    /// Secondary key; empty without `Vary`.
+    pub fn secondary(&self) -> &[u8] {
+        self.part(usize::from(self.key_len), usize::from(self.secondary_len))
+    }
+
+    /// Field lines: `name: value\r\n` each, ready for [`crate::exchange::Answer::lines`].
+    pub fn lines(&self) -> Bytes {
+        let start = self.lines_start();
+        self.bytes.slice(start..start + usize::from(self.lines_len))
+    }
+
+    /// The body.
+    pub fn body(&self) -> Bytes {
+        self.bytes.slice(self.lines_start() + usize::from(self.lines_len)..)
+    }
+
+    /// Length of the body.
+    pub fn body_len(&self) -> u64 {
+        (self.bytes.len() - self.lines_start() - usize::from(self.lines_len)) as u64
+    }
+
+    /// The fields as a map, for those who must change them.
+    pub fn fields(&self) -> HeaderMap {
+        let mut fields = HeaderMap::new();
+        for (name, value) in field_lines(&self.lines()) {
+            fields.append(name, value);
+        }
+        fields
+    }
+
+    /// First value of a field.
+    pub fn field(&self, name: &HeaderName) -> Option<HeaderValue> {
+        field_lines(&self.lines()).find(|(n, _)| n == name).map(|(_, value)| value)
+    }
+
+    /// `ETag`.
+    pub fn etag(&self) -> Option<&[u8]> {
+        self.value(self.etag)
+    }
+
+    /// `Last-Modified`.
+    pub fn last_modified(&self) -> Option<&[u8]> {
+        self.value(self.last_modified)
+    }
+
+    /// `Content-Type`.
+    pub fn content_type(&self) -> Option<&[u8]> {
+        self.value(self.content_type)
+    }
+
+    /// Status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("it was written from a status")
+    }
+
+    /// Coding of the body.
+    pub fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// When it was stored.
+    pub fn stored_at_ms(&self) -> u64 {
+        self.stored_at_ms
+    }
+
+    /// Freshness.
+    pub fn freshness(&self) -> &Freshness {
+        &self.freshness
+    }
+
+    /// How often it was given out.
+    pub fn hits(&self) -> u32 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    /// True after an invalidation (RFC 9111 §4.4).
+    pub fn must_validate(&self) -> bool {
+        self.must_validate.load(Ordering::Acquire)
+    }
+
+    /// Encodings of this object that are stored beside it, as far as they have not been evicted.
+    pub fn encodings(&self) -> impl Iterator<Item = Encoding> + use<> {
+        let bits = self.encodings.load(Ordering::Acquire);
+        ENCODED.into_iter().filter(move |encoding| bits & bit(*encoding) != 0)
+    }
+
+    /// True if `encoding` is stored beside this object.
+    pub fn has_encoding(&self, encoding: Encoding) -> bool {
+        self.encodings.load(Ordering::Acquire) & bit(encoding) != 0
+    }
+
+    /// True for the first who wishes for `encoding`: it is made once, and what turns out not to be worth
+    /// it is not tried again. An encoding that was evicted may be wished for anew.
+    pub fn is_first_wish(&self, encoding: Encoding) -> bool {
+        self.wishes.fetch_or(bit(encoding), Ordering::AcqRel) & bit(encoding) == 0
+    }
+
+    /// The wish could not be taken up; the next may try.
+    pub fn forget_wish(&self, encoding: Encoding) {
+        self.wishes.fetch_and(!bit(encoding), Ordering::AcqRel);
+    }
+
+    pub(super) fn note_encoding(&self, encoding: Encoding) {
+        self.encodings.fetch_or(bit(encoding), Ordering::AcqRel);
+    }
+
+    pub(super) fn forget_encoding(&self, encoding: Encoding) {
+        self.encodings.fetch_and(!bit(encoding), Ordering::AcqRel);
+        self.forget_wish(encoding);
+    }
+
+    /// What it counts against the bound of the store.
+    pub(super) fn weight(&self) -> u64 {
+        self.bytes.len() as u64 + OVERHEAD_BYTES
+    }
+
+    fn lines_start(&self) -> usize {
+        usize::from(self.key_len) + usize::from(self.secondary_len)
+    }
+
+    fn value(&self, span: Span) -> Option<&[u8]> {
+        (span.start != 0)
+            .then(|| self.part(self.lines_start() + usize::from(span.start), usize::from(span.len)))
+    }
+
+    fn part(&self, start: usize, len: usize) -> &[u8] {
+        self.bytes.get(start..start + len).unwrap_or_default()
+    }
+}
+
+const ENCODED: [Encoding; 3] = [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd];
+
+fn bit(encoding: Encoding) -> u8 {
+    match encoding {
+        Encoding::Identity => 0,
+        Encoding::Gzip => 1,
+        Encoding::Brotli => 2,
+        Encoding::Zstd => 4,
+    }
+}

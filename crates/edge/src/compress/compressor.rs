@@ -1,0 +1,232 @@
+//! The room's verbs, with what they share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_signals::counter::Counter;
+use forebay_signals::prometheus::Page;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue};
+use http::{Method, StatusCode};
+use http_body::Body as HttpBody;
+
+use super::eligible::Eligible;
+use super::encode::{Quality, encode};
+use super::etag;
+use super::negotiate::Preferences;
+use super::pool::{Pool, Shed};
+use super::seats::Seats;
+use super::stream::StreamEncoder;
+use crate::config;
+use crate::exchange::{Answer, Body, Encoding, Head};
+
+/// On the way speed counts: what is cheapest for its size first (zstd 3, gzip 1, br 4).
+const ON_THE_WAY: [Encoding; 3] = [Encoding::Zstd, Encoding::Gzip, Encoding::Brotli];
+/// What does not get smaller by this many percent is not worth a second copy in the store.
+const WORTH_PERCENT: usize = 5;
+
+/// Do others read the same answer?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// It goes into the store and to everybody who waits for it. Each reader's encoder is work done
+    /// again, so that of many at once most get it as it is.
+    Yes,
+    /// It is for one client.
+    No,
+}
+
+/// Encoders, their bounds and their threads. One for the process.
+#[derive(Debug)]
+pub struct Compressor {
+    order: Vec<Encoding>,
+    on_the_way: Vec<Encoding>,
+    eligible: Eligible,
+    hits_before_best: u32,
+    seats: Arc<Seats>,
+    first: Pool,
+    best: Pool,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    streams: Counter,
+    objects: Counter,
+    shed: Counter,
+    bytes_in: Counter,
+    bytes_out: Counter,
+}
+
+impl Compressor {
+    /// Starts its threads, unless the settings ask for no encoding.
+    pub fn new(settings: &config::compress::Compress) -> Compressor {
+        let order = settings.encodings.clone();
+        let on_the_way = ON_THE_WAY.into_iter().filter(|encoding| order.contains(encoding));
+        let (first, best) = if order.is_empty() {
+            (Pool::none(), Pool::none())
+        } else {
+            let budget = settings.background_cpu_percent;
+            (Pool::new("compress-first", 100), Pool::new("compress-best", budget))
+        };
+        Compressor {
+            on_the_way: on_the_way.collect(),
+            order,
+            eligible: Eligible::new(settings),
+            hits_before_best: settings.hits_before_best,
+            seats: Arc::default(),
+            first,
+            best,
+            counts: Arc::default(),
+        }
+    }
+
+    /// Encodes an answer while it goes to the client that asked with `asked`. Content that may be
+    /// encoded but is not, for want of a seat or of a client that takes it, still says `Vary`.
+    pub fn on_the_way(&self, asked: &Head, mut answer: Answer, shared: Shared) -> Answer {
+        if self.order.is_empty() {
+            return answer;
+        }
+        if answer.status == StatusCode::NOT_MODIFIED {
+            etag::toward_client(&asked.fields, answer.fields_mut());
+            return answer;
+        }
+        let length = length_of(asked, &answer);
+        let status = answer.status;
+        if !self.may_encode(status, answer.fields_mut(), length) {
+            return answer;
+        }
+        add_vary(&mut answer.fields);
+        let encoding = Preferences::of(&asked.fields).best(&self.on_the_way, |_| true);
+        if encoding == Encoding::Identity {
+            return answer;
+        }
+        if asked.method == Method::HEAD {
+            encode_fields(&mut answer.fields, encoding);
+            return answer;
+        }
+        let Some(seat) = self.seats.take(shared) else {
+            self.counts.shed.increment();
+            return answer;
+        };
+        let body = std::mem::take(&mut answer.body);
+        match StreamEncoder::new(body, encoding) {
+            Ok(encoder) => {
+                self.counts.streams.increment();
+                encode_fields(&mut answer.fields, encoding);
+                answer.body = Body::stream(encoder.with_seat(seat));
+            }
+            // No memory for an encoder: as it is, then.
+            Err(body) => answer.body = body,
+        }
+        answer
+    }
+
+    /// May this content be encoded at all? `length` where it is known.
+    pub fn may_encode(&self, status: StatusCode, fields: &HeaderMap, length: Option<u64>) -> bool {
+        !self.order.is_empty() && self.eligible.is_met(status, fields, length)
+    }
+
+    /// A quick look before anything is parsed: content of this type and length may be encoded.
+    pub fn is_candidate(&self, content_type: Option<&[u8]>, length: u64) -> bool {
+        !self.order.is_empty()
+            && self.eligible.is_type(content_type)
+            && self.eligible.is_size(length)
+    }
+
+    /// Says in a stored answer that it may come in several encodings.
+    pub fn note_variants(&self, status: StatusCode, fields: &mut HeaderMap) {
+        if self.may_encode(status, fields, None) {
+            add_vary(fields);
+        }
+    }
+
+    /// Encodings that are made of stored content, the edge's favourite first.
+    pub fn order(&self) -> &[Encoding] {
+        &self.order
+    }
+
+    /// Hits after which an object is worth [`Quality::Best`].
+    pub fn hits_before_best(&self) -> u32 {
+        self.hits_before_best
+    }
+
+    /// Encodes stored content on a thread of its own and hands the result to `done` there, if it is
+    /// worth having. Sheds instead of queueing without end; the content then goes out as it is.
+    pub fn behind(
+        &self,
+        content: Bytes,
+        encoding: Encoding,
+        quality: Quality,
+        done: impl FnOnce(Vec<u8>) + Send + 'static,
+    ) -> Result<(), Shed> {
+        let counts = Arc::clone(&self.counts);
+        let job = Box::new(move || {
+            let Ok(encoded) = encode(&content, encoding, quality) else { return };
+            counts.objects.increment();
+            counts.bytes_in.add(content.len() as u64);
+            counts.bytes_out.add(encoded.len() as u64);
+            if encoded.len() < content.len() / 100 * (100 - WORTH_PERCENT) {
+                done(encoded);
+            }
+        });
+        let pool = match quality {
+            Quality::First => &self.first,
+            Quality::Best => &self.best,
+        };
+        let pushed = pool.push(job);
+        if pushed.is_err() {
+            self.counts.shed.increment();
+        }
+        pushed
+    }
+
+    /// Writes the Prometheus families.
+    pub fn write(&self, page: &mut Page) {
+        let counts = &self.counts;
+        for (name, help, counter) in [
+            ("streams", "Answers encoded on the way.", &counts.streams),
+            ("objects", "Stored objects encoded.", &counts.objects),
+            ("shed", "Encodings not made for want of room.", &counts.shed),
+            ("in_bytes", "Bytes of stored objects before encoding.", &counts.bytes_in),
+            ("out_bytes", "Bytes of stored objects after encoding.", &counts.bytes_out),
+        ] {
+            let name = format!("forebay_edge_compress_{name}_total");
+            page.family(&name, "counter", help);
+            page.sample(&name, &[], counter.value());
+        }
+    }
+}
+
+/// Fields of `encoding` of an answer with `fields`.
+pub fn encoded_fields(fields: &HeaderMap, encoding: Encoding) -> HeaderMap {
+    let mut fields = fields.clone();
+    add_vary(&mut fields);
+    encode_fields(&mut fields, encoding);
+    fields
+}
+
+fn encode_fields(fields: &mut HeaderMap, encoding: Encoding) {
+    fields.remove(CONTENT_LENGTH);
+    fields.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding.token()));
+    if let Some(tag) = fields.get(ETAG).and_then(|tag| etag::of_encoding(tag, encoding)) {
+        fields.insert(ETAG, tag);
+    }
+}
+
+fn add_vary(fields: &mut HeaderMap) {
+    use http::header::VARY;
+    let is_said = fields.get_all(VARY).iter().any(|line| {
+        let mut members = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        members.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"))
+    });
+    if !is_said {
+        fields.append(VARY, HeaderValue::from_static("accept-encoding"));
+    }
+}
+
+fn length_of(asked: &Head, answer: &Answer) -> Option<u64> {
+    if asked.method == Method::HEAD {
+        // What GET would bring.
+        return answer.field(&CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    }
+    answer.body.size_hint().exact()
+}

@@ -1,0 +1,57 @@
+//! Every section and key: the one source for complaints about unknown keys and for the reference.
+
+mod origins;
+mod rooms;
+mod routes;
+
+pub use origins::{ORIGIN, PROBE, SERVER};
+pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
+pub use routes::{ANSWER, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
+
+/// A section of the config file, or a table within one.
+#[derive(Debug)]
+pub struct Section {
+    /// `listen`; `origin.probe` for a table within.
+    pub name: &'static str,
+    /// As it stands in the file: `[listen]`, `[[route]]`, `probe = { … }`.
+    pub header: &'static str,
+    /// What it is for.
+    pub doc: &'static str,
+    /// Its keys.
+    pub keys: &'static [Key],
+}
+
+/// A key.
+#[derive(Debug)]
+pub struct Key {
+    /// Name.
+    pub name: &'static str,
+    /// Kind of value.
+    pub kind: &'static str,
+    /// Default as one would write it; empty if there is none and the key is needed.
+    pub default: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+    /// A value as one would write it.
+    pub example: &'static str,
+}
+
+/// All of them, in the order of the way.
+pub const SECTIONS: [&Section; 16] = [
+    &LISTEN,
+    &CERTIFICATE,
+    &ADMIT,
+    &ROUTE,
+    &REDIRECT,
+    &ANSWER,
+    &FIELDS,
+    &POLICY,
+    &QUERY,
+    &CACHE,
+    &COMPRESS,
+    &ORIGIN,
+    &SERVER,
+    &PROBE,
+    &LOG,
+    &ADMIN,
+];

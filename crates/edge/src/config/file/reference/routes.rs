@@ -1,0 +1,331 @@
+//! `[[route]]` and `[policy.NAME]`.
+
+use super::{Key, Section};
+
+/// `[[route]]`.
+pub const ROUTE: Section = Section {
+    name: "route",
+    header: "[[route]]",
+    doc: "Which request goes where. Routes are tried in the order of the file and the first that matches decides. Without any, everything goes to the one origin. Paths are matched as they are sent, without decoding.",
+    keys: &[
+        Key {
+            name: "name",
+            kind: "text",
+            default: "\"route-1\"",
+            doc: "Name in logs, metrics and `forebay cache why`; without it the position.",
+            example: r#""pages""#,
+        },
+        Key {
+            name: "hosts",
+            kind: "list of hosts",
+            default: "[]",
+            doc: "Hosts without port; `*.shop.example` is every name below, not `shop.example` itself. Empty is every host.",
+            example: r#"["shop.example", "*.shop.example"]"#,
+        },
+        Key {
+            name: "path",
+            kind: "path",
+            default: r#""/*""#,
+            doc: "`/about` is this path alone, `/assets/*` is `/assets` and all below, `/users/:id` captures a segment, `/files/*rest` captures what follows `/files/`.",
+            example: r#""/users/:id/*rest""#,
+        },
+        Key {
+            name: "methods",
+            kind: "list of methods",
+            default: "[]",
+            doc: "Methods; empty is every method, and `GET` takes `HEAD` with it.",
+            example: r#"["GET", "POST"]"#,
+        },
+        Key {
+            name: "fields",
+            kind: "table",
+            default: "{}",
+            doc: "Fields that the request must have; `true` is any value.",
+            example: r#"{ x-beta = "1", authorization = true }"#,
+        },
+        Key {
+            name: "cookies",
+            kind: "table",
+            default: "{}",
+            doc: "Cookies that the request must have; `true` is any value.",
+            example: "{ session = true }",
+        },
+        Key {
+            name: "origin",
+            kind: "name",
+            default: "the only origin",
+            doc: "Origin to ask.",
+            example: r#""app""#,
+        },
+        Key {
+            name: "redirect",
+            kind: "target or table",
+            default: "none",
+            doc: "Answer with a redirect in place of asking an origin. `{path}`, `{query}` (with its question mark), `{host}` and captures are filled in.",
+            example: r#""https://{host}{path}{query}""#,
+        },
+        Key {
+            name: "answer",
+            kind: "table",
+            default: "none",
+            doc: "Answer with a fixed text in place of asking an origin.",
+            example: r#"{ status = 404, text = "gone" }"#,
+        },
+        Key {
+            name: "policy",
+            kind: "name",
+            default: "none",
+            doc: "`assets`, `html`, `api`, `pass` or one of `[policy.NAME]`. Without one, answers are stored by their own explicit freshness and everything is forwarded.",
+            example: r#""html""#,
+        },
+        Key {
+            name: "rewrite",
+            kind: "target",
+            default: "none",
+            doc: "Path towards the origin, filled in as for `redirect`; the query is kept unless the target holds one.",
+            example: r#""/v2{path}""#,
+        },
+        Key {
+            name: "request_fields",
+            kind: "table",
+            default: "{}",
+            doc: "Fields changed towards the origin.",
+            example: r#"{ set = { x-edge = "1" }, remove = ["x-debug"] }"#,
+        },
+        Key {
+            name: "answer_fields",
+            kind: "table",
+            default: "{}",
+            doc: "Fields changed towards the client.",
+            example: r#"{ set = { x-frame-options = "DENY" }, remove = ["server"] }"#,
+        },
+        Key {
+            name: "error_pages",
+            kind: "table",
+            default: "{}",
+            doc: "HTML files in place of the edge's own errors, by status or class; read when the config is loaded.",
+            example: r#"{ 503 = "503.html", 5xx = "error.html" }"#,
+        },
+        Key {
+            name: "max_content",
+            kind: "size",
+            default: "none",
+            doc: "Largest content of a request on this route, where it differs from `admit.max_content`.",
+            example: r#""100MiB""#,
+        },
+    ],
+};
+
+/// A long redirect.
+pub const REDIRECT: Section = Section {
+    name: "route.redirect",
+    header: "redirect = { … }",
+    doc: "A redirect with a status of its own.",
+    keys: &[
+        Key {
+            name: "to",
+            kind: "target",
+            default: "",
+            doc: "Where to.",
+            example: r#""/new{path}""#,
+        },
+        Key {
+            name: "status",
+            kind: "301, 302, 303, 307 or 308",
+            default: "308",
+            doc: "Status; 307 and 308 keep the method.",
+            example: "302",
+        },
+    ],
+};
+
+/// A fixed answer.
+pub const ANSWER: Section = Section {
+    name: "route.answer",
+    header: "answer = { … }",
+    doc: "A fixed answer.",
+    keys: &[
+        Key { name: "status", kind: "status", default: "200", doc: "Status.", example: "404" },
+        Key {
+            name: "text",
+            kind: "text",
+            default: r#""""#,
+            doc: "Content, sent as plain text.",
+            example: r#""User-agent: *\n""#,
+        },
+    ],
+};
+
+/// Edits of fields.
+pub const FIELDS: Section = Section {
+    name: "route.request_fields",
+    header: "request_fields = { … }, answer_fields = { … }",
+    doc: "Edits of fields. Removals come first, then `set`, then `add`.",
+    keys: &[
+        Key {
+            name: "set",
+            kind: "table",
+            default: "{}",
+            doc: "Fields in place of whatever was there.",
+            example: r#"{ x-robots-tag = "noindex" }"#,
+        },
+        Key {
+            name: "add",
+            kind: "table",
+            default: "{}",
+            doc: "Fields besides what is there.",
+            example: r#"{ link = "</app.css>; rel=preload" }"#,
+        },
+        Key {
+            name: "remove",
+            kind: "list of fields",
+            default: "[]",
+            doc: "Fields taken away.",
+            example: r#"["server"]"#,
+        },
+    ],
+};
+
+/// `[policy.NAME]`.
+pub const POLICY: Section = Section {
+    name: "policy",
+    header: "[policy.NAME]",
+    doc: "What a route lets the cache do: a ready policy with some settings changed. Without a word here, each key has the value of the policy that is extended.",
+    keys: &[
+        Key {
+            name: "extends",
+            kind: "`assets`, `html`, `api` or `pass`",
+            default: r#""api""#,
+            doc: "The ready policy to start from. `assets`: a year unless the answer says otherwise. `html`: what the answer grants, served stale while it is fetched anew. `api`: what the answer grants and nothing more. `pass`: stores nothing, forwards everything.",
+            example: r#""html""#,
+        },
+        Key {
+            name: "store",
+            kind: "true or false",
+            default: "extended",
+            doc: "May answers be stored at all?",
+            example: "true",
+        },
+        Key {
+            name: "ttl",
+            kind: "duration or `off`",
+            default: "extended",
+            doc: "Freshness of answers that say nothing themselves; `off` stores only what an answer grants.",
+            example: r#""5m""#,
+        },
+        Key {
+            name: "heuristic",
+            kind: "true or false",
+            default: "extended",
+            doc: "Guess the freshness of answers that have `Last-Modified` and nothing else (RFC 9111 §4.2.2).",
+            example: "true",
+        },
+        Key {
+            name: "stale_while_revalidate",
+            kind: "duration or `off`",
+            default: "extended",
+            doc: "How long a stale answer is served while it is fetched anew, where the answer says nothing itself (RFC 5861 §3).",
+            example: r#""30s""#,
+        },
+        Key {
+            name: "stale_if_error",
+            kind: "duration or `off`",
+            default: "extended",
+            doc: "How long a stale answer is served while the origin fails, where the answer says nothing itself (RFC 5861 §4).",
+            example: r#""1d""#,
+        },
+        Key {
+            name: "error_ttl",
+            kind: "duration or `off`",
+            default: "extended",
+            doc: "Freshness of errors that say nothing themselves.",
+            example: r#""1s""#,
+        },
+        Key {
+            name: "ignore_client_no_cache",
+            kind: "true or false",
+            default: "extended",
+            doc: "A client's `no-cache` and `max-age=0` do not reach the origin.",
+            example: "true",
+        },
+        Key {
+            name: "query",
+            kind: "`keep`, `drop` or table",
+            default: "extended",
+            doc: "What of the query is in the key and shown to the origin.",
+            example: r#"{ only = ["page"] }"#,
+        },
+        Key {
+            name: "drop_marketing",
+            kind: "true or false",
+            default: "extended",
+            doc: "Drop parameters that only follow people around (`utm_*`, `gclid`, …).",
+            example: "true",
+        },
+        Key {
+            name: "sort_query",
+            kind: "true or false",
+            default: "extended",
+            doc: "Sort parameters by name, so that their order makes no second object.",
+            example: "true",
+        },
+        Key {
+            name: "key_fields",
+            kind: "list of fields",
+            default: "extended",
+            doc: "Fields in the key. What is not in the key is not forwarded when the answer may be stored.",
+            example: r#"["accept-language"]"#,
+        },
+        Key {
+            name: "key_cookies",
+            kind: "list of cookies",
+            default: "extended",
+            doc: "Cookies in the key.",
+            example: r#"["theme"]"#,
+        },
+        Key {
+            name: "inform",
+            kind: "list of fields",
+            default: "extended",
+            doc: "Fields that the origin may see, for its logs, although they are not in the key.",
+            example: r#"["user-agent"]"#,
+        },
+        Key {
+            name: "strip_set_cookie",
+            kind: "true or false",
+            default: "extended",
+            doc: "An exception: store answers with `Set-Cookie`, without that field.",
+            example: "true",
+        },
+        Key {
+            name: "ignore_authorization",
+            kind: "true or false",
+            default: "extended",
+            doc: "An exception: store answers to requests with `Authorization` though they give no permission.",
+            example: "true",
+        },
+    ],
+};
+
+/// A rule about the query.
+pub const QUERY: Section = Section {
+    name: "policy.query",
+    header: "query = { … }",
+    doc: "Exactly one of these.",
+    keys: &[
+        Key {
+            name: "only",
+            kind: "list of parameters",
+            default: "",
+            doc: "These parameters and no others.",
+            example: r#"["page", "q"]"#,
+        },
+        Key {
+            name: "without",
+            kind: "list of parameters",
+            default: "",
+            doc: "All parameters but these.",
+            example: r#"["ref"]"#,
+        },
+    ],
+};

@@ -1,0 +1,225 @@
+//! The engine: what lives as long as the process, and what a reload swaps.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use forebay_signals::clock;
+use forebay_signals::drain::Drain;
+use forebay_signals::journal::Journal;
+
+use crate::access_log::AccessLog;
+use crate::admit::InFlight;
+use crate::cache::Cache;
+use crate::compress::Compressor;
+use crate::config::Config;
+use crate::config::policy::Policy;
+use crate::config::route::{Action, Route};
+use crate::listen::{self, Entrance, OpenError};
+use crate::origin::{BadOrigin, Origins, Upstream};
+use crate::route::Table;
+use crate::traffic::{RouteTraffic, Traffic};
+
+/// Everything that outlives a reload.
+#[derive(Debug)]
+pub struct Edge {
+    /// The way in: sockets, certificates, caps.
+    pub entrance: Arc<Entrance>,
+    /// Stored answers.
+    pub cache: Cache,
+    /// Encoders and their threads.
+    pub compressor: Compressor,
+    /// Counters by route.
+    pub traffic: Traffic,
+    /// Requests in the rooms.
+    pub in_flight: InFlight,
+    /// Who changed what.
+    pub journal: Arc<Journal>,
+    /// Begun when the process is told to go.
+    pub drain: Drain,
+    /// When the process began.
+    pub started: Instant,
+    snapshot: ArcSwap<Snapshot>,
+    reloads: AtomicU64,
+}
+
+/// Everything that a reload swaps. A request holds the snapshot it began with.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The settings.
+    pub config: Config,
+    /// Host, path and the rest to a site.
+    pub table: Table,
+    /// Routes with what belongs to them, in the order of the settings.
+    pub sites: Vec<Arc<Site>>,
+    /// Applications.
+    pub origins: Arc<Origins>,
+    /// Access log.
+    pub log: AccessLog,
+}
+
+/// A route ready for use.
+#[derive(Debug)]
+pub struct Site {
+    /// The route.
+    pub route: Route,
+    /// Its application, if it forwards.
+    pub upstream: Option<Arc<Upstream>>,
+    /// Its counters.
+    pub traffic: Arc<RouteTraffic>,
+}
+
+impl Site {
+    /// The route's policy, if it names one.
+    pub fn policy(&self) -> Option<&Policy> {
+        self.route.policy.as_deref()
+    }
+}
+
+/// Why an engine cannot begin, or a reload not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A socket or a certificate.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An origin.
+    #[error(transparent)]
+    Origin(#[from] BadOrigin),
+    /// The access log.
+    #[error("cannot open the access log `{path}`")]
+    Log {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl StartError {
+    /// What the reader can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            StartError::Open(error) => error.hint(),
+            StartError::Origin(error) => error.hint().to_string(),
+            StartError::Log { .. } => {
+                "its folder must exist and be writable; without `log.path` lines go to standard output".into()
+            }
+        }
+    }
+}
+
+impl Edge {
+    /// An engine with these settings for `cores` cores. Its sockets are bound: clients wait in the
+    /// kernel until [`Edge::serve`] runs.
+    pub fn open(config: Config, cores: usize) -> Result<Arc<Edge>, StartError> {
+        let traffic = Traffic::default();
+        let cache = Cache::new(&config.cache);
+        let compressor = Compressor::new(&config.compress);
+        let journal = Arc::<Journal>::default();
+        let snapshot = Snapshot::new(config, &traffic, &journal, None)?;
+        let settings = &snapshot.config;
+        let entrance = Entrance::open(&settings.listen, &settings.admit, cores)?;
+        Ok(Arc::new(Edge {
+            entrance: Arc::new(entrance),
+            cache,
+            compressor,
+            traffic,
+            in_flight: InFlight::default(),
+            journal,
+            drain: Drain::default(),
+            started: clock::now(),
+            snapshot: ArcSwap::from_pointee(snapshot),
+            reloads: AtomicU64::new(0),
+        }))
+    }
+
+    /// Checks settings as far as that goes without binding a socket: origins, names, certificates.
+    pub async fn check(mut config: Config) -> Result<(), StartError> {
+        config.log =
+            crate::config::log::Log { format: crate::config::log::Format::Off, path: None };
+        listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
+        let snapshot = Snapshot::new(config, &Traffic::default(), &Arc::default(), None)?;
+        snapshot.origins.resolve_now().await?;
+        Ok(())
+    }
+
+    /// Serves everything that comes in on one core, until the drain is over. Runs on that core's own
+    /// current-thread runtime.
+    pub async fn serve(self: Arc<Edge>, core: usize) {
+        let log = self.snapshot().log.clone();
+        let flushing = tokio::spawn({
+            let drain = self.drain.clone();
+            async move { log.flush_regularly(drain).await }
+        });
+        let handler = {
+            let edge = Arc::clone(&self);
+            move |exchange| crate::pipeline::serve(Arc::clone(&edge), exchange)
+        };
+        listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
+        if let Err(error) = flushing.await {
+            tracing::error!(%error, "the access log's task ended early");
+        }
+        self.snapshot().log.flush();
+    }
+
+    /// What is in force now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Checks new settings whole and puts them in force whole; nothing changes on an error.
+    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+        let before = self.snapshot();
+        let snapshot = Snapshot::new(config, &self.traffic, &self.journal, Some(&before))?;
+        let settings = &snapshot.config;
+        let next = self.entrance.prepare(&settings.listen, &settings.admit)?;
+        self.entrance.swap(next);
+        self.snapshot.store(Arc::new(snapshot));
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reloads that took effect.
+    pub fn reloads(&self) -> u64 {
+        self.reloads.load(Ordering::Relaxed)
+    }
+
+    /// True if the certificate that was shown for `server_name` is good for `host`.
+    pub fn covers(&self, server_name: &str, host: &str) -> bool {
+        self.entrance.certificates().covers(Some(server_name), host)
+    }
+}
+
+impl Snapshot {
+    fn new(
+        config: Config,
+        traffic: &Traffic,
+        journal: &Arc<Journal>,
+        before: Option<&Snapshot>,
+    ) -> Result<Snapshot, StartError> {
+        let origins = Arc::new(Origins::new(
+            &config.origins,
+            before.map(|before| &*before.origins),
+            journal,
+        )?);
+        let log = match before {
+            Some(before) if before.config.log == config.log => before.log.clone(),
+            _ => AccessLog::open(config.log.format, config.log.path.clone()).map_err(|source| {
+                let path = config.log.path.as_ref().map_or("-".into(), |p| p.display().to_string());
+                StartError::Log { path, source }
+            })?,
+        };
+        let table = Table::new(&config);
+        let site = |route: &Route| {
+            let upstream = match &route.action {
+                Action::Forward(name) => origins.find(name),
+                Action::Redirect(..) | Action::Fixed(..) => None,
+            };
+            Arc::new(Site { route: route.clone(), upstream, traffic: traffic.of(&route.name) })
+        };
+        let sites = config.routes.iter().map(site).collect();
+        Ok(Snapshot { config, table, sites, origins, log })
+    }
+}

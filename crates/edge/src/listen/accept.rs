@@ -1,0 +1,271 @@
+//! The accept loops of one core.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use forebay_signals::clock;
+use forebay_signals::drain::{Drain, Guard};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::mpsc;
+
+use super::Handler;
+use super::caps::Place;
+use super::entrance::Entrance;
+use super::io::Stream;
+use super::serve::{self, Context, Guarded};
+use super::sockets::{Bound, Door};
+use crate::config::listen::Protocol;
+
+/// First and longest pause when the process has no file descriptor or memory for a connection.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Serves everything that comes in on one core, until the drain has begun and the last connection
+/// has ended or its time is up. Runs on that core's own runtime, which owns the connections' tasks
+/// and drops what is left of them.
+pub async fn run<H: Handler>(core: usize, entrance: Arc<Entrance>, handler: H, drain: Drain) {
+    // Held from the beginning: who waits for the drain must not miss a core that has yet to wake up.
+    let _guard = drain.guard();
+    let crowd = Drain::default();
+    let handler = Guarded { handler, counters: Arc::clone(entrance.counters()) };
+    let mut changes = entrance.sockets();
+    let context =
+        Arc::new(Context { entrance: Arc::clone(&entrance), handler, drain: drain.clone() });
+    let mut open: Vec<Loop> = Vec::new();
+    loop {
+        let sockets = changes.borrow_and_update().clone();
+        // What is gone closes when its `Loop` is dropped.
+        open.retain(|open| sockets.bound().iter().any(|bound| Arc::ptr_eq(bound, &open.bound)));
+        for bound in sockets.bound() {
+            if !open.iter().any(|open| Arc::ptr_eq(bound, &open.bound)) {
+                open.push(Loop::start(core, bound, &context, &crowd));
+            }
+        }
+        drop(sockets);
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { break },
+            () = drain.begun() => break,
+        }
+    }
+    drop(open);
+    let deadline = clock::now() + entrance.settings().drain_timeout;
+    let left = crowd.finished(deadline).await;
+    if left > 0 {
+        tracing::warn!(core, left, "connections did not end in time");
+    }
+}
+
+/// One listener on this core. Dropping it closes the listener once its queue is empty.
+struct Loop {
+    bound: Arc<Bound>,
+    close: Drain,
+}
+
+impl Loop {
+    fn start<H: Handler>(
+        core: usize,
+        bound: &Arc<Bound>,
+        context: &Arc<Context<H>>,
+        crowd: &Drain,
+    ) -> Loop {
+        let close = Drain::default();
+        let acceptor = Acceptor {
+            protocol: bound.protocol(),
+            context: Arc::clone(context),
+            crowd: crowd.clone(),
+            pause: Duration::ZERO,
+        };
+        let door = bound.take(core);
+        let closing = close.clone();
+        let guard = crowd.guard();
+        drop(tokio::spawn(async move {
+            let _guard = guard;
+            if let Err(error) = acceptor.run(door, closing).await {
+                tracing::error!(error = %error, "cannot listen");
+            }
+        }));
+        Loop { bound: Arc::clone(bound), close }
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        self.close.begin();
+    }
+}
+
+struct Acceptor<H> {
+    protocol: Protocol,
+    context: Arc<Context<H>>,
+    crowd: Drain,
+    pause: Duration,
+}
+
+impl<H: Handler> Acceptor<H> {
+    async fn run(mut self, door: Door, close: Drain) -> io::Result<()> {
+        match door {
+            Door::Tcp(listener) => self.tcp(TcpListener::from_std(listener)?, close).await,
+            Door::Unix(listener, cores, _own) => {
+                self.unix(UnixListener::from_std(listener)?, &cores, close).await
+            }
+            Door::Handed(mut handed) => {
+                // Ends with the accepting core's loop, once everything is handed over.
+                while let Some(stream) = handed.recv().await {
+                    self.local(stream);
+                }
+                Ok(())
+            }
+            Door::Taken => Ok(()),
+        }
+    }
+
+    async fn tcp(&mut self, listener: TcpListener, close: Drain) -> io::Result<()> {
+        let mut closing = pin!(close.begun());
+        while let Some(accepted) =
+            next(|context| listener.poll_accept(context), closing.as_mut()).await
+        {
+            match accepted {
+                Ok((stream, peer)) => self.remote(stream, peer),
+                Err(error) => self.wait_after(&error).await,
+            }
+        }
+        // SO_REUSEPORT: the queue of a closed socket is lost to its clients, so it is emptied first.
+        let listener = listener.into_std()?;
+        while let Ok((stream, peer)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            self.remote(TcpStream::from_std(stream)?, peer);
+        }
+        Ok(())
+    }
+
+    async fn unix(
+        &mut self,
+        listener: UnixListener,
+        cores: &[mpsc::Sender<StdUnixStream>],
+        close: Drain,
+    ) -> io::Result<()> {
+        let mut closing = pin!(close.begun());
+        let mut turn = 0;
+        while let Some(accepted) =
+            next(|context| listener.poll_accept(context), closing.as_mut()).await
+        {
+            match accepted {
+                Ok((stream, _)) => {
+                    turn = (turn + 1) % cores.len().max(1);
+                    self.hand_over(stream.into_std()?, cores.get(turn).filter(|_| turn > 0));
+                }
+                Err(error) => self.wait_after(&error).await,
+            }
+        }
+        let listener = listener.into_std()?;
+        while let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(true)?;
+            self.local(stream);
+        }
+        Ok(())
+    }
+
+    /// Gives a connection to another core, or keeps it if that core does not keep up.
+    fn hand_over(&mut self, stream: StdUnixStream, core: Option<&mpsc::Sender<StdUnixStream>>) {
+        let kept = match core {
+            Some(core) => core.try_send(stream).err().map(mpsc::error::TrySendError::into_inner),
+            None => Some(stream),
+        };
+        if let Some(stream) = kept {
+            self.local(stream);
+        }
+    }
+
+    fn remote(&mut self, stream: TcpStream, peer: SocketAddr) {
+        self.begin(stream, Some(peer));
+    }
+
+    fn local(&mut self, stream: StdUnixStream) {
+        match UnixStream::from_std(stream) {
+            Ok(stream) => self.begin(stream, None),
+            Err(error) => tracing::warn!(error = %error, "cannot take over a connection"),
+        }
+    }
+
+    /// Counts a connection and gives it a task, or closes it at once.
+    fn begin<S: Stream>(&mut self, stream: S, peer: Option<SocketAddr>) {
+        self.pause = Duration::ZERO;
+        let entrance = &self.context.entrance;
+        let counters = entrance.counters();
+        counters.accepted.increment();
+        let limits = entrance.settings();
+        let Ok(place) = entrance.caps().enter(peer.map(|peer| peer.ip()), &limits.admit) else {
+            counters.refused.increment();
+            return;
+        };
+        let stay = Stay::new(Arc::clone(entrance), place, self.crowd.guard());
+        let (protocol, context) = (self.protocol, Arc::clone(&self.context));
+        drop(tokio::spawn(async move {
+            let _stay = stay;
+            serve::connection(stream, peer, protocol, context).await;
+        }));
+    }
+
+    /// What concerns one connection is passed over; what concerns the process is waited out, for
+    /// the kernel would report it again at once.
+    async fn wait_after(&mut self, error: &io::Error) {
+        use io::ErrorKind as K;
+        if matches!(
+            error.kind(),
+            K::ConnectionAborted
+                | K::ConnectionReset
+                | K::Interrupted
+                | K::NetworkDown
+                | K::NetworkUnreachable
+                | K::HostUnreachable
+        ) {
+            return;
+        }
+        if self.pause.is_zero() {
+            tracing::warn!(error = %error, "accepting pauses");
+        }
+        self.context.entrance.counters().accept_pauses.increment();
+        self.pause = (self.pause * 2).clamp(PAUSE, LONGEST_PAUSE);
+        clock::sleep(self.pause).await;
+    }
+}
+
+/// The next connection, or `None` once the listener shall close.
+async fn next<T>(
+    mut accept: impl FnMut(&mut TaskContext<'_>) -> Poll<T>,
+    mut closing: std::pin::Pin<&mut impl Future<Output = ()>>,
+) -> Option<T> {
+    poll_fn(|context| {
+        if closing.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        accept(context).map(Some)
+    })
+    .await
+}
+
+/// A connection's share of the counts, given back when it ends.
+struct Stay {
+    entrance: Arc<Entrance>,
+    _place: Place,
+    _guard: Guard,
+}
+
+impl Stay {
+    fn new(entrance: Arc<Entrance>, place: Place, guard: Guard) -> Stay {
+        entrance.counters().open.add(1);
+        Stay { entrance, _place: place, _guard: guard }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.entrance.counters().open.add(-1);
+    }
+}

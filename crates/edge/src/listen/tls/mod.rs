@@ -1,0 +1,105 @@
+//! TLS towards clients: certificates by server name, one `rustls` configuration for all.
+//!
+//! In: chains and keys. Out: a `ServerConfig` that lives as long as the process, and the answer to
+//! whether a connection may speak for a host. A reload swaps the table of certificates underneath;
+//! connections and tickets go on. TLS 1.2 and 1.3, no early data: it can be replayed.
+
+mod load;
+mod self_signed;
+mod table;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConfig};
+use rustls::sign::CertifiedKey;
+
+use crate::config::listen::Certificate;
+pub use load::{CertificateError, Why};
+pub use self_signed::self_signed;
+use table::Table;
+
+/// Name of HTTP/2 in ALPN (RFC 9113 §3.2).
+pub(super) const ALPN_H2: &[u8] = b"h2";
+
+/// All certificates of the process.
+#[derive(Debug, Clone)]
+pub struct Certificates {
+    table: Arc<ArcSwap<Table>>,
+    config: Arc<ServerConfig>,
+}
+
+impl Certificates {
+    /// Loads chains and keys; the first is for clients that name no server, or an unknown one.
+    pub fn load(certificates: &[Certificate]) -> Result<Certificates, CertificateError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let table = Table::new(load::all(certificates, &provider, None)?);
+        let table = Arc::new(ArcSwap::from_pointee(table));
+        let config = Arc::new(server_config(provider, Arc::new(ByName(Arc::clone(&table))))?);
+        Ok(Certificates { table, config })
+    }
+
+    /// Loads anew; nothing changes if one of them cannot be had. What stands unchanged on the disk
+    /// is not parsed again.
+    pub fn prepare(&self, certificates: &[Certificate]) -> Result<Prepared, CertificateError> {
+        let before = self.table.load();
+        let loaded = load::all(certificates, self.config.crypto_provider(), Some(&before))?;
+        Ok(Prepared(Table::new(loaded)))
+    }
+
+    /// Puts what was prepared in force. Open connections keep the certificate they began with.
+    pub fn swap(&self, prepared: Prepared) {
+        self.table.store(Arc::new(prepared.0));
+    }
+
+    /// True if the certificate that a client with this server name got also speaks for `host`
+    /// (lower case, without port): otherwise the request is misdirected (RFC 9110 §7.4).
+    pub fn covers(&self, server_name: Option<&str>, host: &str) -> bool {
+        self.table.load().covers(server_name, host)
+    }
+
+    /// How many certificates there are.
+    pub fn count(&self) -> usize {
+        self.table.load().all().len()
+    }
+
+    /// What a TLS acceptor needs.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.config)
+    }
+}
+
+/// Certificates that are loaded and not yet in force.
+#[derive(Debug)]
+pub struct Prepared(Table);
+
+fn server_config(
+    provider: Arc<CryptoProvider>,
+    resolver: Arc<ByName>,
+) -> Result<ServerConfig, CertificateError> {
+    let failed = |error| CertificateError::provider(error);
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+        .map_err(failed)?
+        .with_no_client_auth()
+        .with_cert_resolver(resolver);
+    config.alpn_protocols = vec![ALPN_H2.to_vec(), b"http/1.1".to_vec()];
+    config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
+    // Tickets carry the state, so that a resumption costs no memory here.
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.max_early_data_size = 0;
+    Ok(config)
+}
+
+#[derive(Debug)]
+struct ByName(Arc<ArcSwap<Table>>);
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.0.load().choose(hello.server_name(), hello.signature_schemes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! Connections to one server that are kept for each thread: they never change core.
+//!
+//! HTTP/1: a stack of unused connections; the newest is used first, so that the rest can age out.
+//! HTTP/2: connections that are shared by requests, each with a bounded number of streams.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hyper::client::conn::{http1, http2};
+use tokio::task::AbortHandle;
+
+use super::message::Upload;
+use super::wire::Allowance;
+
+/// Threads with a shelf of their own; more share.
+const SHELVES: usize = 64;
+/// Requests at a time on one HTTP/2 connection: what servers commonly allow. Where one allows fewer,
+/// the rest waits its turn within the try's time.
+const STREAMS: usize = 100;
+
+/// An HTTP/1 connection that one request holds. Dropped, it is closed.
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<Upload>,
+    pub(super) allowance: Allowance,
+    pub(super) task: Task,
+}
+
+/// The task that moves a connection's bytes; it ends with this handle.
+pub(super) struct Task(Option<AbortHandle>);
+
+impl Task {
+    pub(super) fn new(handle: AbortHandle) -> Task {
+        Task(Some(handle))
+    }
+
+    /// Leaves the task to itself: its connection is now a tunnel.
+    pub(super) fn detach(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}
+
+/// An HTTP/2 connection that requests share.
+#[derive(Clone)]
+pub(super) struct Http2 {
+    pub(super) sender: http2::SendRequest<Upload>,
+    streams: Arc<AtomicUsize>,
+    /// The connection closes by itself when nobody holds it: streams under way are finished.
+    _task: Arc<Task>,
+}
+
+impl Http2 {
+    pub(super) fn new(sender: http2::SendRequest<Upload>, task: Task) -> Http2 {
+        Http2 { sender, streams: Arc::default(), _task: Arc::new(task) }
+    }
+
+    fn has_room(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) < STREAMS
+    }
+}
+
+/// A request's place on an HTTP/2 connection.
+pub(super) struct Stream {
+    pub(super) connection: Http2,
+}
+
+impl Stream {
+    pub(super) fn on(connection: Http2) -> Stream {
+        connection.streams.fetch_add(1, Ordering::Relaxed);
+        Stream { connection }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.connection.streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The shelves of all threads.
+pub(super) struct Pool {
+    shelves: Box<[Shelf]>,
+}
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Shelf(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    unused: Vec<(Http1, Instant)>,
+    shared: Vec<Http2>,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool { shelves: (0..SHELVES).map(|_| Shelf::default()).collect() }
+    }
+}
+
+impl Pool {
+    /// The newest connection that is still good.
+    pub(super) fn take(&self, now: Instant, most_idle: Duration) -> Option<Http1> {
+        let mut kept = self.of_this_thread();
+        while let Some((connection, since)) = kept.unused.pop() {
+            if now.saturating_duration_since(since) > most_idle {
+                // All below it are older still.
+                kept.unused.clear();
+                return None;
+            }
+            if connection.sender.is_ready() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Takes a connection back whose answer was read to its end. One that is not ready by then still
+    /// uploads, or is about to close.
+    pub(super) fn give_back(&self, connection: Http1, now: Instant, most: usize) {
+        if !connection.sender.is_ready() {
+            return;
+        }
+        let mut kept = self.of_this_thread();
+        if kept.unused.len() < most {
+            kept.unused.push((connection, now));
+        }
+    }
+
+    /// A place on a shared connection.
+    pub(super) fn stream(&self) -> Option<Stream> {
+        let mut kept = self.of_this_thread();
+        kept.shared.retain(|connection| !connection.sender.is_closed());
+        kept.shared.iter().find(|shared| shared.has_room()).cloned().map(Stream::on)
+    }
+
+    /// Shares a new connection and takes the first place on it.
+    pub(super) fn share(&self, connection: Http2) -> Stream {
+        let stream = Stream::on(connection.clone());
+        self.of_this_thread().shared.push(connection);
+        stream
+    }
+
+    /// Does not hand a connection out again; streams under way are finished.
+    pub(super) fn retire(&self, gone: &Http2) {
+        let mut kept = self.of_this_thread();
+        kept.shared.retain(|shared| !Arc::ptr_eq(&shared.streams, &gone.streams));
+    }
+
+    /// Closes what is unused for too long or was closed by the other side.
+    pub(super) fn sweep(&self, now: Instant, most_idle: Duration) {
+        for shelf in &self.shelves {
+            let mut kept = lock(shelf);
+            kept.unused.retain(|(connection, since)| {
+                !connection.sender.is_closed() && now.saturating_duration_since(*since) <= most_idle
+            });
+            kept.shared.retain(|connection| !connection.sender.is_closed());
+        }
+    }
+
+    /// Connections that wait for work.
+    pub(super) fn unused(&self) -> usize {
+        self.shelves.iter().map(|shelf| lock(shelf).unused.len()).sum()
+    }
+
+    fn of_this_thread(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.shelves[shelf_of_this_thread() % self.shelves.len()])
+    }
+}
+
+fn lock(shelf: &Shelf) -> MutexGuard<'_, Kept> {
+    shelf.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shelf_of_this_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static SHELF: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    SHELF.with(|shelf| *shelf)
+}

@@ -1,0 +1,287 @@
+//! One origin: choose a server, try, judge, try again where that is safe.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use forebay_signals::clock;
+use forebay_signals::counter::Counter;
+use forebay_signals::histogram::Histogram;
+use forebay_signals::journal::Journal;
+use http::HeaderValue;
+
+use super::balance::Schedule;
+use super::budget::Budget;
+use super::health::{Breaker, Change, since_start};
+use super::message::Outgoing;
+use super::server::Server;
+use super::walk::Walk;
+use crate::config::origin::{Balance, Origin};
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Answer, Ask};
+
+/// Time between requests that are sent although probes call every server sick: enough to notice that
+/// it is the probe that is wrong.
+const LAST_RESORT_EVERY: Duration = Duration::from_secs(1);
+
+/// One origin, shared by all cores.
+pub struct Upstream {
+    pub(super) settings: Arc<Origin>,
+    pub(super) members: Vec<Member>,
+    groups: Vec<Group>,
+    host: Option<HeaderValue>,
+    pub(super) running: Arc<Running>,
+    journal: Arc<Journal>,
+}
+
+/// What an origin keeps over a reload.
+#[derive(Default)]
+pub(super) struct Running {
+    pub(super) in_flight: AtomicUsize,
+    pub(super) budget: Budget,
+    last_resort_ms: AtomicU64,
+    pub(super) counts: Counts,
+}
+
+/// A server in this origin.
+pub(super) struct Member {
+    pub(super) server: Arc<Server>,
+    pub(super) weight: u32,
+    pub(super) group: u8,
+}
+
+struct Group {
+    members: Vec<usize>,
+    schedule: Schedule,
+}
+
+/// What an origin counts.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) requests: Counter,
+    pub(super) retries: Counter,
+    pub(super) retries_refused: Counter,
+    pub(super) opened: Counter,
+    pub(super) reused: Counter,
+    pub(super) saturated: Counter,
+    pub(super) unavailable: Counter,
+    pub(super) unreachable: Counter,
+    pub(super) timeout: Counter,
+    pub(super) protocol: Counter,
+    /// Time until the head of the answer, all tries together.
+    pub(super) latency: Histogram,
+}
+
+impl Counts {
+    /// Failures by the label of their kind.
+    pub(super) fn failures(&self) -> Vec<(&'static str, u64)> {
+        let label = |kind: ErrorKind, counter: &Counter| (kind.facts().label, counter.value());
+        vec![
+            label(ErrorKind::Saturated, &self.saturated),
+            label(ErrorKind::OriginUnavailable, &self.unavailable),
+            label(ErrorKind::OriginUnreachable, &self.unreachable),
+            label(ErrorKind::OriginTimeout, &self.timeout),
+            label(ErrorKind::OriginProtocol, &self.protocol),
+        ]
+    }
+
+    fn failure(&self, kind: ErrorKind) {
+        match kind {
+            ErrorKind::Saturated => self.saturated.increment(),
+            ErrorKind::OriginUnavailable => self.unavailable.increment(),
+            ErrorKind::OriginUnreachable => self.unreachable.increment(),
+            ErrorKind::OriginTimeout => self.timeout.increment(),
+            ErrorKind::OriginProtocol => self.protocol.increment(),
+            _ => {}
+        }
+    }
+}
+
+/// A request in flight: counted from its beginning to the end of its answer's content.
+pub(super) struct Ticket {
+    upstream: Arc<Upstream>,
+    pub(super) member: usize,
+    is_seated: bool,
+}
+
+impl Ticket {
+    fn enter(upstream: &Arc<Upstream>) -> Result<Ticket, Error> {
+        let before = upstream.running.in_flight.fetch_add(1, Ordering::Relaxed);
+        let ticket = Ticket { upstream: Arc::clone(upstream), member: 0, is_seated: false };
+        if before >= upstream.settings.max_in_flight {
+            return Err(Error::new(ErrorKind::Saturated, "too many requests in flight"));
+        }
+        Ok(ticket)
+    }
+
+    pub(super) fn sit(&mut self, member: usize) {
+        self.stand_up();
+        self.member = member;
+        self.is_seated = true;
+        self.server().in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn stand_up(&mut self) {
+        if std::mem::take(&mut self.is_seated) {
+            self.server().in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn settings(&self) -> &Origin {
+        &self.upstream.settings
+    }
+
+    pub(super) fn server(&self) -> &Server {
+        &self.upstream.members[self.member].server
+    }
+
+    /// The answer broke off within its content.
+    pub(super) fn broke_off(&self, error: &Error) {
+        self.upstream.running.counts.failure(error.kind());
+        self.upstream.server_failed(self.member, error);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.stand_up();
+        self.upstream.running.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Upstream {
+    pub(super) fn new(
+        settings: Arc<Origin>,
+        members: Vec<Member>,
+        host: Option<HeaderValue>,
+        running: Arc<Running>,
+        journal: Arc<Journal>,
+    ) -> Upstream {
+        let mut numbers: Vec<u8> = members.iter().map(|member| member.group).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let group = |number: u8| {
+            let within = (0..members.len()).filter(|i| members[*i].group == number);
+            let within: Vec<usize> = within.collect();
+            let weights: Vec<u32> = within.iter().map(|i| members[*i].weight).collect();
+            Group { members: within, schedule: Schedule::new(&weights) }
+        };
+        let groups = numbers.into_iter().map(group).collect();
+        Upstream { settings, members, groups, host, running, journal }
+    }
+
+    /// Asks the origin: one answer, or the error of the last try.
+    pub async fn fetch(self: &Arc<Self>, ask: Ask) -> Result<Answer, Error> {
+        self.running.counts.requests.increment();
+        self.running.budget.earn(self.settings.retry_budget_percent);
+        let answer = match Ticket::enter(self) {
+            Ok(ticket) => match Outgoing::new(ask, self.host.as_ref()) {
+                Ok(outgoing) => Walk::new(self, ticket, outgoing).run().await,
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &answer {
+            self.running.counts.failure(error.kind());
+        }
+        answer
+    }
+
+    /// True when the next request would be refused: misses are shed then, hits flow on.
+    pub fn is_saturated(&self) -> bool {
+        self.running.in_flight.load(Ordering::Relaxed) >= self.settings.max_in_flight
+    }
+
+    /// The origin's name.
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Takes a retry from the budget.
+    pub(super) fn may_retry(&self) -> bool {
+        let may = self.running.budget.spend(self.settings.retry_budget_percent);
+        let counts = &self.running.counts;
+        let count = if may { &counts.retries } else { &counts.retries_refused };
+        count.increment();
+        may
+    }
+
+    /// A server that may be asked now, and leave to ask it: a half-open breaker gives it once.
+    pub(super) fn choose(&self, tried: &[usize], now: Instant) -> Option<usize> {
+        let now_ms = since_start(now);
+        let open_for = self.settings.breaker_open_for;
+        let mut refused: Vec<usize> = Vec::new();
+        for group in &self.groups {
+            loop {
+                let is_usable = |at: usize| {
+                    let member = group.members[at];
+                    let health = &self.members[member].server.health;
+                    health.breaker(now_ms) != Breaker::Open
+                        && !health.is_sick()
+                        && !tried.contains(&member)
+                        && !refused.contains(&member)
+                };
+                let Some(at) = self.pick(group, is_usable) else { break };
+                let member = group.members[at];
+                if self.members[member].server.health.may_send(now_ms, open_for) {
+                    return Some(member);
+                }
+                refused.push(member);
+            }
+        }
+        self.last_resort(tried, now_ms)
+    }
+
+    fn pick(&self, group: &Group, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
+        if group.members.len() == 1 {
+            let has_weight = self.members[group.members[0]].weight > 0;
+            return (has_weight && is_usable(0)).then_some(0);
+        }
+        match self.settings.balance {
+            Balance::RoundRobin => group.schedule.in_turn(is_usable),
+            Balance::LeastInFlight => group.schedule.less_busy(is_usable, |at| {
+                let member = &self.members[group.members[at]];
+                let in_flight = member.server.in_flight.load(Ordering::Relaxed) as u64;
+                (in_flight + 1) * 1_000 / u64::from(member.weight.max(1))
+            }),
+        }
+    }
+
+    /// Probes call all servers sick: the one that is sick for longest is asked, seldom.
+    fn last_resort(&self, tried: &[usize], now_ms: u64) -> Option<usize> {
+        let members = self.members.iter().enumerate();
+        let sick = members.filter(|(i, member)| member.weight > 0 && !tried.contains(i));
+        let sick = sick.filter_map(|(i, member)| Some((member.server.health.sick_since_ms()?, i)));
+        let (_, member) = sick.min()?;
+        let last = self.running.last_resort_ms.load(Ordering::Relaxed);
+        let every = u64::try_from(LAST_RESORT_EVERY.as_millis()).unwrap_or(u64::MAX);
+        let is_due = last == 0 || now_ms.saturating_sub(last) >= every;
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let is_mine = is_due
+            && self.running.last_resort_ms.compare_exchange(last, now_ms, set, fetch).is_ok();
+        let health = &self.members[member].server.health;
+        (is_mine && health.may_send(now_ms, self.settings.breaker_open_for)).then_some(member)
+    }
+
+    pub(super) fn server_succeeded(&self, member: usize) {
+        let server = &self.members[member].server;
+        if server.health.succeeded() == Change::Closed {
+            self.tell(&format!("breaker of `{}` closed", server.label));
+        }
+    }
+
+    pub(super) fn server_failed(&self, member: usize, error: &Error) {
+        let server = &self.members[member].server;
+        server.failures.increment();
+        server.note(error);
+        let Origin { breaker_failures, breaker_open_for, .. } = *self.settings;
+        let now_ms = since_start(clock::now());
+        if server.health.failed(now_ms, breaker_failures, breaker_open_for) == Change::Opened {
+            self.tell(&format!("breaker of `{}` opened: {error}", server.label));
+        }
+    }
+
+    pub(super) fn tell(&self, what: &str) {
+        self.journal.write("origin", format!("{}: {what}", self.settings.name));
+    }
+}

@@ -1,0 +1,108 @@
+//! Past the cache: the request as it is, the answer as it comes.
+
+use std::sync::Arc;
+
+use forebay_signals::clock;
+use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::{HeaderMap, Uri};
+
+use super::closing::Notes;
+use crate::cache::rules::AnswerView;
+use crate::cache::rules::invalidate::{Target, invalidated};
+use crate::cache::safety;
+use crate::cache::status::{CacheStatus, Forward};
+use crate::edge::{Edge, Site};
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Answer, Ask, Exchange, Room};
+use crate::forward::{Shows, introduce};
+use crate::origin::Upstream;
+use crate::route;
+use crate::traffic::Outcome;
+
+/// What of the request the origin is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Forwarding {
+    /// Every end-to-end field: the answer is for this client alone.
+    Everything,
+    /// What the policy lists: the route's answers are shared, even if this one turned out not to be.
+    Listed,
+}
+
+/// Sends the request on and its answer back.
+pub(super) async fn through(
+    edge: &Edge,
+    site: &Site,
+    exchange: &mut Exchange,
+    target: Uri,
+    forwarding: Forwarding,
+    notes: &mut Notes,
+) -> Result<Answer, Error> {
+    let upstream = upstream(site)?;
+    let mut ask = ask(site, exchange, target, forwarding);
+    ask.body = std::mem::take(&mut exchange.body);
+    ask.upgrade = exchange.upgrade.take();
+    let answer = upstream.fetch(ask).await?;
+    exchange.stamps.leave(Room::Origin, clock::now());
+    notes.status = notes.status.answered(answer.status);
+    invalidate(edge, exchange, &answer);
+    let is_for_one = crate::compress::Shared::No;
+    let answer = edge.compressor.on_the_way(&exchange.head, answer, is_for_one);
+    exchange.stamps.leave(Room::Compress, clock::now());
+    Ok(answer)
+}
+
+/// Notes that the request goes past the cache.
+pub(super) fn note(notes: &mut Notes, reason: Forward, label: Option<&'static str>) {
+    notes.outcome = Outcome::Pass;
+    notes.status = CacheStatus::forwarded(reason);
+    if let Some(label) = label {
+        notes.status = notes.status.because(label);
+    }
+}
+
+/// The application of a route that forwards.
+pub(super) fn upstream(site: &Site) -> Result<&Arc<Upstream>, Error> {
+    // The settings are checked: a route that forwards has its origin.
+    site.upstream
+        .as_ref()
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "a route without its origin"))
+}
+
+/// The question for the origin, without content.
+pub(super) fn ask(site: &Site, exchange: &Exchange, uri: Uri, forwarding: Forwarding) -> Ask {
+    let head = &exchange.head;
+    let policy = site.route.policy.as_deref();
+    let (mut fields, shows): (HeaderMap, Shows) = match forwarding {
+        Forwarding::Everything => (head.fields.clone(), Shows::Client),
+        Forwarding::Listed if policy.is_none() => {
+            (safety::forwarded_fields(&head.fields, None), Shows::Client)
+        }
+        Forwarding::Listed => (safety::forwarded_fields(&head.fields, policy), Shows::NoClient),
+    };
+    if forwarding == Forwarding::Listed {
+        // Encodings are ours: one answer of the origin serves clients of every encoding.
+        fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    crate::compress::toward_origin(&mut fields);
+    introduce(exchange, shows, &mut fields);
+    route::edit(&site.route.request_fields, &mut fields);
+    Ask {
+        method: head.method.clone(),
+        uri,
+        authority: head.authority.clone(),
+        fields,
+        body: crate::exchange::Body::Empty,
+        upgrade: None,
+    }
+}
+
+/// RFC 9111 §4.4: what an unsafe request may have changed is asked for again.
+fn invalidate(edge: &Edge, exchange: &Exchange, answer: &Answer) {
+    let head = &exchange.head;
+    let target =
+        Target { scheme: exchange.client.scheme, authority: &head.authority, uri: &head.uri };
+    let seen = AnswerView { status: answer.status, fields: &answer.fields };
+    for uri in invalidated(&head.method, target, seen) {
+        edge.cache.invalidate(exchange.client.scheme, &head.authority, &uri);
+    }
+}

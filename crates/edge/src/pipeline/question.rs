@@ -1,0 +1,82 @@
+//! What is asked of the cache, or why it is not asked.
+
+use http::{Method, Uri};
+
+use crate::cache::key::{KeySource, primary_key, shown_target};
+use crate::cache::rules::{Refusal, RequestView};
+use crate::cache::safety;
+use crate::config::policy::Policy;
+use crate::edge::Site;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::Exchange;
+use crate::route::Matched;
+
+/// A request that the cache may answer.
+#[derive(Debug)]
+pub(super) struct Cacheable {
+    /// Primary key.
+    pub(super) key: Vec<u8>,
+    /// Path and query as the origin is shown them: what is keyed is what is sent.
+    pub(super) shown: Option<Uri>,
+}
+
+impl Cacheable {
+    /// Path and query for the origin: rewritten by the route, with no more of the query than the key has.
+    pub(super) fn target(&self, matched: &Matched<'_>, exchange: &Exchange) -> Result<Uri, Error> {
+        let rewritten = matched.rewritten(exchange)?.unwrap_or_else(|| exchange.head.uri.clone());
+        Ok(match &self.shown {
+            None => rewritten,
+            Some(shown) => shown_target(&rewritten, shown.query()),
+        })
+    }
+}
+
+/// Whether the cache is asked.
+#[derive(Debug)]
+pub(super) enum Question {
+    /// It is.
+    Cacheable(Cacheable),
+    /// It is not, for this reason.
+    Pass(Refusal),
+}
+
+/// Decides whether the cache is asked, and under which key.
+pub(super) fn of(site: &Site, exchange: &Exchange) -> Result<Question, Error> {
+    let policy = site.route.policy.as_deref();
+    let head = &exchange.head;
+    let is_read = head.method == Method::GET || head.method == Method::HEAD;
+    // Content on a read is in no key, and an upgrade has no answer to store.
+    if !is_read || exchange.upgrade.is_some() || !exchange.body.is_empty() {
+        return Ok(Question::Pass(Refusal::Method));
+    }
+    if let Err(refusal) = safety::must_pass(view(exchange), policy) {
+        return Ok(Question::Pass(refusal));
+    }
+    if safety::ambiguity(&head.uri, policy).is_some() {
+        return Err(Error::new(
+            ErrorKind::BadMessage,
+            "path that two programs may read differently",
+        ));
+    }
+    Ok(Question::Cacheable(cacheable(exchange, policy)))
+}
+
+/// The request as the rules read it.
+pub(super) fn view(exchange: &Exchange) -> RequestView<'_> {
+    RequestView { method: &exchange.head.method, fields: &exchange.head.fields }
+}
+
+fn cacheable(exchange: &Exchange, policy: Option<&Policy>) -> Cacheable {
+    let head = &exchange.head;
+    let source = KeySource {
+        scheme: exchange.client.scheme,
+        authority: &head.authority,
+        uri: &head.uri,
+        fields: &head.fields,
+    };
+    let mut key = Vec::with_capacity(128);
+    let query = primary_key(source, policy, &mut key);
+    let is_changed = query.as_deref() != head.uri.query();
+    let shown = is_changed.then(|| shown_target(&head.uri, query.as_deref()));
+    Cacheable { key, shown }
+}

@@ -1,0 +1,105 @@
+//! Answers from the store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, RANGE};
+
+use super::closing::Notes;
+use crate::cache::lookup::Stored;
+use crate::cache::reply;
+use crate::cache::rules::Rule;
+use crate::cache::status::CacheStatus;
+use crate::cache::store::{Object, Parts};
+use crate::compress::{Preferences, Quality, encoded_fields};
+use crate::edge::Edge;
+use crate::exchange::{Answer, Encoding, Exchange, Head};
+use crate::traffic::Outcome;
+
+/// Answers from `stored` without asking anybody; `rule` is why a stale one may be used.
+pub(super) fn hit(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    stored: &Stored,
+    rule: Option<Rule>,
+    notes: &mut Notes,
+) -> Answer {
+    notes.status = CacheStatus::hit(stored.ttl());
+    notes.outcome = Outcome::Hit;
+    if let Some(rule) = rule {
+        notes.status = notes.status.because(rule.label());
+        notes.outcome = outcome_of(rule);
+    }
+    answer(edge, exchange, stored)
+}
+
+/// The answer alone, in the encoding that suits the client best.
+pub(super) fn answer(edge: &Arc<Edge>, exchange: &Exchange, stored: &Stored) -> Answer {
+    let (head, age) = (&exchange.head, stored.age);
+    let hits = stored.object.hit();
+    match encoded(edge, head, stored, hits) {
+        Some(encoded) => reply::from_object(&head.method, &head.fields, &encoded, age),
+        None => reply::from_object(&head.method, &head.fields, &stored.object, age),
+    }
+}
+
+/// A stored encoding, if the client likes one better and it is there; otherwise one is made behind.
+fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<Arc<Object>> {
+    // A range is one of the identity: parts of two encodings never meet.
+    if !head.fields.contains_key(ACCEPT_ENCODING) || head.fields.contains_key(RANGE) {
+        return None;
+    }
+    let object = &stored.object;
+    if !edge.compressor.is_candidate(object.content_type(), object.body_len()) {
+        return None;
+    }
+    let wished = Preferences::of(&head.fields).best(edge.compressor.order(), |_| true);
+    if wished == Encoding::Identity {
+        return None;
+    }
+    let found = edge.cache.memory.encoded(object, wished);
+    let is_due = hits == edge.compressor.hits_before_best();
+    if found.is_none() || is_due {
+        let quality = if is_due { Quality::Best } else { Quality::First };
+        encode_behind(edge, object, wished, quality);
+    }
+    found
+}
+
+fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, quality: Quality) {
+    let fields = object.fields();
+    let length = object.body_len();
+    if !edge.compressor.may_encode(object.status(), &fields, Some(length)) {
+        return;
+    }
+    let (edge_then, object_then) = (Arc::clone(edge), Arc::clone(object));
+    let pushed = edge.compressor.behind(object.body(), encoding, quality, move |content| {
+        let encoded = Object::build(&Parts {
+            key: object_then.key(),
+            secondary: object_then.secondary(),
+            status: object_then.status(),
+            encoding,
+            stored_at_ms: object_then.stored_at_ms(),
+            freshness: *object_then.freshness(),
+            fields: &encoded_fields(&fields, encoding),
+            body: &[Bytes::from(content)],
+        });
+        let Ok(encoded) = encoded else { return };
+        if let Err(refused) = edge_then.cache.memory.insert_encoded(&object_then, encoded) {
+            tracing::debug!(%refused, "encoding not stored");
+        }
+    });
+    if pushed.is_err() {
+        tracing::debug!("encoding not made: the pool is full");
+    }
+}
+
+fn outcome_of(rule: Rule) -> Outcome {
+    match rule {
+        Rule::StaleWhileRevalidate | Rule::PolicyStaleWhileRevalidate => {
+            Outcome::StaleWhileRevalidate
+        }
+        Rule::StaleIfError | Rule::PolicyStaleIfError | Rule::Disconnected => Outcome::StaleIfError,
+        _ => Outcome::Hit,
+    }
+}

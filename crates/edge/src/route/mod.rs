@@ -1,0 +1,50 @@
+//! Which request goes where.
+//!
+//! For: choosing one route by host, path, method, fields and cookies, and doing what the route itself
+//! does: redirect, fixed answer, new path, edited fields. In: a request's head. Out: [`Matched`], which
+//! route it is and what the route makes of this head. Never: deciding by anything but the head, decoding the path (a route
+//! for `/admin` sees what the client sent, `%61dmin` is another path), allocating while it looks, or
+//! filling a template so that the client chooses the host.
+//!
+//! The order of the file is the law: the first route that matches decides, whatever its kind.
+
+mod act;
+mod expand;
+mod index;
+mod table;
+
+#[cfg(test)]
+mod table_tests;
+
+use http::HeaderName;
+
+pub use act::{edit, edit_answer};
+pub use table::Table;
+
+use crate::config::route::Route;
+use crate::config::template::Template;
+
+/// The route that takes a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Matched<'t> {
+    /// Its position in the settings.
+    pub index: usize,
+    ready: &'t Ready,
+}
+
+/// A route made ready at reload: names parsed, templates compiled.
+#[derive(Debug)]
+struct Ready {
+    route: Route,
+    /// Fields that the request must have.
+    fields: Vec<(HeaderName, Option<String>)>,
+    rewrite: Option<Template>,
+    redirect: Option<Template>,
+}
+
+impl<'t> Matched<'t> {
+    /// The route.
+    pub fn route(&self) -> &'t Route {
+        &self.ready.route
+    }
+}

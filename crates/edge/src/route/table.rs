@@ -1,0 +1,159 @@
+//! All routes, compiled once a reload.
+
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderName};
+
+use super::index::{Id, Map, PathIndex, is_of};
+use super::{Matched, Ready};
+use crate::config::Config;
+use crate::config::route::{Action, HostRule, NamedValue, PathRule, Route, Segment};
+use crate::config::template::{Purpose, Template};
+use crate::exchange::{Exchange, Head, host_of};
+
+/// The routes of one config.
+#[derive(Debug, Default)]
+pub struct Table {
+    routes: Vec<Ready>,
+    /// By whole host.
+    exact: Map<PathIndex>,
+    /// By `.example.com`.
+    below: Map<PathIndex>,
+    /// Longest of those: a host of a thousand dots is not tried dot by dot.
+    longest_below: usize,
+    /// For every host.
+    any: PathIndex,
+}
+
+impl Table {
+    /// Compiles all routes.
+    pub fn new(config: &Config) -> Table {
+        let mut table = Table::default();
+        for (id, route) in (0..).zip(&config.routes) {
+            table.insert(route, id);
+            table.routes.push(Ready::new(route));
+        }
+        table
+    }
+
+    /// The first route that matches the exchange.
+    pub fn find(&self, exchange: &Exchange) -> Option<Matched<'_>> {
+        self.find_head(&exchange.head)
+    }
+
+    /// The first route that matches a head.
+    pub fn find_head(&self, head: &Head) -> Option<Matched<'_>> {
+        let host = host_of(&head.authority);
+        // The root's dot names the same host.
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let path = head.uri.path();
+        let matches = |id: Id| self.matched(id).is_some_and(|matched| matched.ready.takes(head));
+        let mut best = Id::MAX;
+        if let Some(index) = self.exact.get(host) {
+            best = index.first(path, best, matches);
+        }
+        if !self.below.is_empty() {
+            for suffix in suffixes(host, self.longest_below) {
+                if let Some(index) = self.below.get(suffix) {
+                    best = index.first(path, best, matches);
+                }
+            }
+        }
+        self.matched(self.any.first(path, best, matches))
+    }
+
+    fn matched(&self, id: Id) -> Option<Matched<'_>> {
+        let index = usize::try_from(id).ok()?;
+        self.routes.get(index).map(|ready| Matched { index, ready })
+    }
+
+    fn insert(&mut self, route: &Route, id: Id) {
+        if route.hosts.is_empty() {
+            self.any.insert(&route.path, id);
+        }
+        for host in &route.hosts {
+            let index = match host {
+                HostRule::Exact(host) => self.exact.entry(host.as_str().into()),
+                HostRule::Below(suffix) => {
+                    self.longest_below = self.longest_below.max(suffix.len());
+                    self.below.entry(suffix.as_str().into())
+                }
+            };
+            index.or_default().insert(&route.path, id);
+        }
+    }
+}
+
+/// `.b.c` and `.c` of `a.b.c`; the whole name is below nothing of its own.
+fn suffixes(host: &str, longest: usize) -> impl Iterator<Item = &str> {
+    let from = host.len().saturating_sub(longest).max(1);
+    let dots = host.bytes().enumerate().skip(from).filter(|(_, byte)| *byte == b'.');
+    dots.filter_map(|(at, _)| host.get(at..))
+}
+
+impl Ready {
+    /// Makes a route ready. What does not parse was refused when the config was read; a route made by
+    /// hand that holds such a thing matches nothing and expands to nothing.
+    fn new(route: &Route) -> Ready {
+        let field = |asked: &NamedValue| {
+            let name = HeaderName::from_bytes(asked.name.as_bytes()).ok()?;
+            Some((name, asked.value.clone()))
+        };
+        let names = captures(&route.path);
+        let template = |text: &str, purpose| Template::parse(text, &names, purpose).ok();
+        Ready {
+            fields: route.fields.iter().filter_map(field).collect(),
+            rewrite: route.rewrite.as_deref().and_then(|text| template(text, Purpose::Rewrite)),
+            redirect: match &route.action {
+                Action::Redirect(_, to) => template(to, Purpose::Redirect),
+                Action::Forward(_) | Action::Fixed(..) => None,
+            },
+            route: route.clone(),
+        }
+    }
+
+    /// What the index could not say: method, pattern, fields, cookies; the cheap ones first.
+    fn takes(&self, head: &Head) -> bool {
+        let route = &self.route;
+        let is_method = route.methods.is_empty() || route.methods.contains(&head.method);
+        let is_path = match &route.path {
+            PathRule::Pattern(pattern) => is_of(pattern, head.uri.path()),
+            PathRule::Any | PathRule::Exact(_) | PathRule::Prefix(_) => true,
+        };
+        is_method
+            && is_path
+            && self.fields.len() == route.fields.len()
+            && self.fields.iter().all(|asked| has_field(&head.fields, asked))
+            && route.cookies.iter().all(|asked| has_cookie(&head.fields, asked))
+    }
+}
+
+fn captures(path: &PathRule) -> Vec<&str> {
+    let PathRule::Pattern(segments) = path else { return Vec::new() };
+    let names = segments.iter().filter_map(|segment| match segment {
+        Segment::One(name) | Segment::Rest(name) => Some(name.as_str()),
+        Segment::Literal(_) => None,
+    });
+    names.collect()
+}
+
+fn has_field(fields: &HeaderMap, (name, value): &(HeaderName, Option<String>)) -> bool {
+    match value {
+        None => fields.contains_key(name),
+        Some(value) => fields.get_all(name).iter().any(|had| had.as_bytes() == value.as_bytes()),
+    }
+}
+
+/// Looks through every `Cookie` line: HTTP/2 may send each cookie by itself (RFC 9113 §8.2.3).
+fn has_cookie(fields: &HeaderMap, asked: &NamedValue) -> bool {
+    let lines = fields.get_all(COOKIE).into_iter();
+    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.any(|pair| {
+        let pair = pair.trim_ascii();
+        let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let (name, value) = pair.split_at(equals);
+        name == asked.name.as_bytes()
+            && asked.value.as_ref().is_none_or(|asked| {
+                value.strip_prefix(b"=").unwrap_or_default() == asked.as_bytes()
+            })
+    })
+}

@@ -1,0 +1,215 @@
+//! TLS on real sockets: names, protocols, reload, resumption, deadlines, ten thousand certificates.
+
+mod listening;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_edge::config::admit::Admit;
+use forebay_edge::config::listen::{Certificate, Listen, Protocol};
+use forebay_edge::exchange::{Answer, Body, Exchange};
+use forebay_edge::listen::{Certificates, self_signed};
+use forebay_signals::clock;
+use listening::{Server, echo, listen, listen_tls, read_all, read_until, until, with_server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n";
+const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::version::TLS12];
+
+fn made(names: &[&str]) -> Certificate {
+    self_signed(names.iter().copied()).expect("made")
+}
+
+fn der(certificate: &Certificate) -> CertificateDer<'static> {
+    match certificate {
+        Certificate::Pem { chain, .. } => {
+            CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")
+        }
+        Certificate::Files { .. } => panic!("it is made in memory"),
+    }
+}
+
+/// A client that trusts these certificates.
+fn trusting(
+    certificates: &[&Certificate],
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(der(certificate)).expect("an anchor");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.enable_early_data = true;
+    TlsConnector::from(Arc::new(config))
+}
+
+async fn connect(
+    server: &Server,
+    connector: &TlsConnector,
+    name: &'static str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(server.address).await.expect("the server listens");
+    connector.connect(ServerName::try_from(name).expect("a name"), stream).await
+}
+
+async fn scheme_and_name(exchange: Exchange) -> Answer {
+    let name = exchange.client.server_name.unwrap_or_default();
+    Answer::new(Body::from(format!("{} {name}.", exchange.client.scheme.as_str())))
+}
+
+#[test]
+fn both_versions_and_both_protocols_are_served() {
+    let certificate = made(&["a.example"]);
+    let settings = listen_tls(certificate.clone());
+    with_server(&settings, &Admit::default(), scheme_and_name, |server| async move {
+        for version in BOTH {
+            let connector = trusting(&[&certificate], &[version], &["http/1.1"]);
+            let mut stream = connect(&server, &connector, "a.example").await.expect("trusted");
+            assert_eq!(stream.get_ref().1.protocol_version(), Some(version.version));
+            stream.write_all(GET).await.expect("written");
+            let text = read_until(&mut stream, "example.").await;
+            assert!(text.ends_with("https a.example."), "{text}");
+            let connector = trusting(&[&certificate], &[version], &["h2", "http/1.1"]);
+            let stream = connect(&server, &connector, "a.example").await.expect("trusted");
+            assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+            let io = hyper_util::rt::TokioIo::new(stream);
+            let executor = hyper_util::rt::TokioExecutor::new();
+            let (mut sender, connection) =
+                hyper::client::conn::http2::handshake(executor, io).await.expect("HTTP/2");
+            drop(tokio::spawn(connection));
+            let request = http::Request::get("https://a.example/").body(Body::Empty);
+            let response = sender.send_request(request.expect("a request")).await;
+            assert_eq!(response.expect("an answer").status(), 200);
+        }
+    });
+}
+
+#[test]
+fn each_name_gets_its_certificate() {
+    let (first, second) = (made(&["a.example"]), made(&["*.b.example"]));
+    let settings =
+        Listen { certificates: vec![first.clone(), second.clone()], ..listen(Protocol::Tls) };
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        for (name, expected) in [
+            ("a.example", &first),
+            ("x.b.example", &second),
+            ("A.Example", &first),
+            ("X.B.EXAMPLE", &second),
+        ] {
+            let connector = trusting(&[expected], BOTH, &[]);
+            let stream = connect(&server, &connector, name).await.expect("the one for it");
+            let sent = stream.get_ref().1.peer_certificates().expect("sent");
+            assert_eq!(sent, [der(expected)], "{name}");
+        }
+        let connector = trusting(&[&first, &second], BOTH, &[]);
+        connect(&server, &connector, "c.example").await.expect_err("nobody speaks for it");
+        let counters = server.entrance.counters();
+        until("it is counted", || counters.handshake_failures.value() == 1).await;
+    });
+}
+
+#[test]
+fn a_reload_gives_new_certificates_and_drops_no_connection() {
+    let (first, second) = (made(&["a.example"]), made(&["a.example"]));
+    let settings = listen_tls(first.clone());
+    with_server(&settings.clone(), &Admit::default(), scheme_and_name, |server| async move {
+        let connector = trusting(&[&first], BOTH, &[]);
+        let mut old = connect(&server, &connector, "a.example").await.expect("the first");
+        let next = Listen { certificates: vec![second.clone()], ..settings };
+        let next = server.entrance.prepare(&next, &Admit::default()).expect("good");
+        server.entrance.swap(next);
+        let connector = trusting(&[&second], BOTH, &[]);
+        connect(&server, &connector, "a.example").await.expect("the second");
+        old.write_all(GET).await.expect("written");
+        let text = read_until(&mut old, "example.").await;
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    });
+}
+
+#[test]
+fn a_second_visit_resumes_without_early_data() {
+    let certificate = made(&["a.example"]);
+    let settings = listen_tls(certificate.clone());
+    with_server(&settings, &Admit::default(), scheme_and_name, |server| async move {
+        for version in BOTH {
+            let connector = trusting(&[&certificate], &[version], &[]);
+            for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+                let mut stream = connect(&server, &connector, "a.example").await.expect("trusted");
+                assert!(!stream.get_ref().1.is_early_data_accepted());
+                stream.write_all(GET).await.expect("written");
+                // Reading takes in the ticket as well.
+                read_until(&mut stream, "example.").await;
+                let kind = stream.get_ref().1.handshake_kind();
+                assert_eq!(kind, Some(expected), "{:?}", version.version);
+            }
+        }
+        assert_ne!(BOTH[0].version, ProtocolVersion::TLSv1_2);
+    });
+}
+
+#[test]
+fn a_handshake_that_does_not_come_to_its_end_is_given_up() {
+    let settings =
+        Listen { head_timeout: Duration::from_millis(50), ..listen_tls(made(&["a.example"])) };
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        for begin in [&b""[..], b"\x16\x03\x01\x02\x00", b"GET / HTTP/1.1\r\n"] {
+            let mut stream = TcpStream::connect(server.address).await.expect("it listens");
+            stream.write_all(begin).await.expect("written");
+            read_all(&mut stream).await;
+        }
+        let counters = server.entrance.counters();
+        until("they are counted", || counters.handshake_failures.value() == 3).await;
+        assert_eq!(counters.open.value(), 0);
+    });
+}
+
+#[test]
+fn a_large_answer_arrives_whole() {
+    let certificate = made(&["a.example"]);
+    let settings = listen_tls(certificate.clone());
+    let handler = |_: Exchange| async { Answer::new(bytes::Bytes::from(vec![b'x'; 3_000_000])) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let connector = trusting(&[&certificate], BOTH, &[]);
+        let mut stream = connect(&server, &connector, "a.example").await.expect("trusted");
+        let last = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
+        stream.write_all(last).await.expect("written");
+        let text = read_all(&mut stream).await;
+        assert_eq!(text.bytes().filter(|byte| *byte == b'x').count(), 3_000_000);
+    });
+}
+
+#[test]
+fn ten_thousand_certificates_load_and_reload_in_bounded_time() {
+    // One key pair under many names: making ten thousand is what would take long.
+    let names: Vec<String> = (0..10_000).map(|n| format!("n{n}.example")).collect();
+    let certificates: Vec<_> = names.iter().take(500).map(|name| made(&[name])).collect();
+    let many: Vec<_> = certificates.iter().cycle().take(10_000).cloned().collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    runtime.expect("a runtime starts").block_on(async {
+        let began = clock::now();
+        let loaded = Certificates::load(&many).expect("loaded");
+        let load = clock::now() - began;
+        let began = clock::now();
+        loaded.swap(loaded.prepare(&many).expect("loaded again"));
+        let reload = clock::now() - began;
+        assert_eq!(loaded.count(), 10_000);
+        assert!(loaded.covers(Some("n499.example"), "n499.example"));
+        assert!(reload < load, "{reload:?} to take over, {load:?} to load");
+        assert!(load < Duration::from_secs(20), "{load:?}");
+    });
+}

@@ -1,0 +1,148 @@
+//! What the admin listener answers.
+
+#![expect(clippy::result_large_err, reason = "a refusal is an answer too, a few times a minute")]
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use forebay_edge::act;
+use forebay_edge::edge::Edge;
+use forebay_edge::exchange::{Answer, Exchange, host_of};
+use forebay_edge::view;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// Largest question.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// What the admin listener may use.
+pub(crate) struct Desk {
+    /// The engine.
+    pub(crate) edge: Arc<Edge>,
+    /// Reads the settings anew and swaps them; a sentence either way.
+    pub(crate) reload: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Purge {
+    #[serde(default)]
+    urls: Vec<String>,
+    #[serde(default)]
+    everything: bool,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Why {
+    url: String,
+    #[serde(default)]
+    fields: Vec<(String, String)>,
+}
+
+/// Answers one question.
+pub(crate) async fn answer(desk: Arc<Desk>, exchange: Exchange) -> Answer {
+    let mut answer = match route(&desk, exchange).await {
+        Ok(answer) | Err(answer) => answer,
+    };
+    answer.fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+async fn route(desk: &Desk, exchange: Exchange) -> Result<Answer, Answer> {
+    if !is_local_name(host_of(&exchange.head.authority)) {
+        return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
+    }
+    let path = exchange.head.uri.path().to_owned();
+    let is_read = matches!(exchange.head.method, Method::GET | Method::HEAD);
+    match path.as_str() {
+        "/healthz" | "/readyz" | "/metrics" | "/status" | "/journal" if !is_read => {
+            Err(method(HeaderValue::from_static("GET, HEAD")))
+        }
+        "/healthz" => Ok(text("ok\n")),
+        "/readyz" => match view::readiness(&desk.edge) {
+            Ok(()) => Ok(text("ready\n")),
+            Err(why) => Ok(text(format!("{why}\n")).with_status(StatusCode::SERVICE_UNAVAILABLE)),
+        },
+        "/metrics" => {
+            let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+            Ok(text(view::metrics(&desk.edge)).with(CONTENT_TYPE, kind))
+        }
+        "/status" => Ok(data(&view::status(&desk.edge))),
+        "/journal" => Ok(data(&desk.edge.journal.newest(100))),
+        "/reload" | "/cache/purge" | "/cache/why" if exchange.head.method != Method::POST => {
+            Err(method(HeaderValue::from_static("POST")))
+        }
+        "/reload" => {
+            question::<serde_json::Value>(exchange).await?;
+            match (desk.reload)() {
+                Ok(said) => Ok(data(&json!({ "said": said }))),
+                Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
+            }
+        }
+        "/cache/purge" => purge(desk, &question(exchange).await?),
+        "/cache/why" => {
+            let asked: Why = question(exchange).await?;
+            act::why(&desk.edge, &asked.url, &asked.fields)
+                .map(|why| data(&why))
+                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
+        }
+        _ => Err(refuse(StatusCode::NOT_FOUND, "no such page; see `forebay status --help`")),
+    }
+}
+
+fn purge(desk: &Desk, asked: &Purge) -> Result<Answer, Answer> {
+    let mode = if asked.dry_run { act::Mode::Count } else { act::Mode::Do };
+    if asked.everything {
+        return Ok(data(&json!({ "purged": act::purge_everything(&desk.edge, mode) })));
+    }
+    let mut purged = 0;
+    for url in &asked.urls {
+        purged += act::purge(&desk.edge, url, mode)
+            .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))?;
+    }
+    Ok(data(&json!({ "purged": purged })))
+}
+
+async fn question<T: serde::de::DeserializeOwned>(exchange: Exchange) -> Result<T, Answer> {
+    let kind = exchange.head.fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if kind != Some(b"application/json") {
+        let why = "a POST needs `content-type: application/json`";
+        return Err(refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let content = Limited::new(exchange.body, MOST_BYTES).collect().await;
+    let content =
+        content.map_err(|_| refuse(StatusCode::BAD_REQUEST, "the content did not arrive"))?;
+    serde_json::from_slice(&content.to_bytes())
+        .map_err(|error| refuse(StatusCode::BAD_REQUEST, &format!("cannot read the JSON: {error}")))
+}
+
+/// A page that found out the address by a name of its own (DNS rebinding) gets nothing.
+fn is_local_name(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.is_empty() || host == "localhost" || bare.parse::<IpAddr>().is_ok()
+}
+
+fn method(allowed: HeaderValue) -> Answer {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, "another method").with(ALLOW, allowed)
+}
+
+fn refuse(status: StatusCode, why: &str) -> Answer {
+    data(&json!({ "error": why })).with_status(status)
+}
+
+fn text(text: impl Into<String>) -> Answer {
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    Answer::new(text.into()).with(CONTENT_TYPE, kind)
+}
+
+fn data(value: &impl Serialize) -> Answer {
+    let text = serde_json::to_vec(value).unwrap_or_default();
+    Answer::new(Bytes::from(text)).with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+}

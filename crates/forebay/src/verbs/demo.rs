@@ -1,0 +1,172 @@
+//! `forebay demo`: two origins of a small shop, the edge before them, visitors, and one origin that
+//! stops and returns while one watches.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use forebay_edge::config::listen::Place;
+use forebay_signals::clock;
+use forebay_signals::drain::Drain;
+use forebay_signals::journal::Journal;
+use tokio::net::TcpListener;
+
+use crate::cli::{Demo, Settings};
+use crate::report::{self, Problem};
+use crate::run::{self, Plan};
+use crate::settings;
+
+/// Said when there are visitors.
+const VISITORS: &str = "A few visitors browse along (`--no-traffic` sends them away).\n";
+/// How long the second origin stays up, and how long it stays away.
+const UP_FOR: Duration = Duration::from_secs(20);
+const AWAY_FOR: Duration = Duration::from_secs(10);
+
+/// Runs the demo until a signal.
+pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
+    report::log_to_stderr();
+    let failed = |error: std::io::Error| Problem::ours("cannot start the shop").because(error);
+    let ports = [free_port().map_err(failed)?, free_port().map_err(failed)?];
+    let stop = Drain::default();
+    let journal = Arc::<std::sync::OnceLock<Arc<Journal>>>::default();
+    let shops = start_shops(ports, &stop, &journal).map_err(failed)?;
+    let settings = Settings {
+        origin: ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect(),
+        listen: if asked.listen.is_empty() { vec![":8080".into()] } else { asked.listen.clone() },
+        admin: asked.admin.clone(),
+        log: Some("off".into()),
+        ..Settings::default()
+    };
+    let load = move || {
+        settings::load(&settings, None)
+            .map(|loaded| loaded.config)
+            .map_err(|t| Problem::complete(&t))
+    };
+    let wants_traffic = !asked.no_traffic;
+    let traffic_stop = stop.clone();
+    let outcome = run::run(Plan {
+        config: load()?,
+        reread: Box::new(load),
+        child: None,
+        ready: Box::new(move |edge, admin| {
+            // Set once, here.
+            drop(journal.set(Arc::clone(&edge.journal)));
+            greet(edge, admin, wants_traffic);
+            let address =
+                edge.entrance.addresses().into_iter().find_map(|listener| match listener.place {
+                    Place::Tcp(address) if address.is_ipv4() => Some(address.port()),
+                    Place::Tcp(_) | Place::Unix(_) => None,
+                });
+            if let (true, Some(port)) = (wants_traffic, address) {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                let counts = Arc::default();
+                drop(tokio::spawn(forebay_shop::traffic::run(address, counts, traffic_stop)));
+            }
+        }),
+    });
+    stop.begin();
+    if shops.join().is_err() {
+        tracing::error!("the shop panicked");
+    }
+    outcome
+}
+
+fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn greet(edge: &forebay_edge::edge::Edge, admin: &str, wants_traffic: bool) {
+    let mut text = String::from("\nForebay serves a small shop. Open one of\n\n");
+    for listener in edge.entrance.addresses() {
+        if let Place::Tcp(address) = listener.place {
+            let shown = if address.ip().is_unspecified() {
+                format!("http://localhost:{}/", address.port())
+            } else {
+                format!("http://{address}/")
+            };
+            if !text.contains(&shown) {
+                writeln!(text, "  {shown}").expect("writing to a String does not fail");
+            }
+        }
+    }
+    write!(
+        text,
+        "\nEach page says which origin made it and when: reload it to see hits. Every 20 seconds\n\
+         the second origin goes away for 10; the pages stay. Watch it in another terminal:\n\n  \
+         forebay status --admin {admin}\n  \
+         forebay cache why http://localhost:8080/ --admin {admin}\n\n{}Ctrl-C ends it.\n",
+        if wants_traffic { VISITORS } else { "" }
+    )
+    .expect("writing to a String does not fail");
+    report::say(&text);
+}
+
+/// The origins live on a thread of their own, as other processes would.
+fn start_shops(
+    ports: [u16; 2],
+    stop: &Drain,
+    journal: &Arc<std::sync::OnceLock<Arc<Journal>>>,
+) -> std::io::Result<std::thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (stop, journal) = (stop.clone(), Arc::clone(journal));
+    let ready = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&ready);
+    let thread = std::thread::Builder::new().name("shop".into()).spawn(move || {
+        runtime.block_on(async move {
+            let steady = shop(ports[0], "a", stop.clone(), &ready);
+            let moody = come_and_go(ports[1], stop.clone(), &journal, &ready);
+            tokio::join!(steady, moody);
+        });
+    })?;
+    // Bound within milliseconds; a port that somebody else took shows as an origin that is down.
+    let deadline = clock::now() + Duration::from_secs(5);
+    while seen.load(Ordering::Acquire) < 2 && clock::now() < deadline {
+        clock::block_for(Duration::from_millis(5));
+    }
+    Ok(thread)
+}
+
+async fn shop(port: u16, name: &str, stop: Drain, ready: &AtomicUsize) {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(listener) => {
+            ready.fetch_add(1, Ordering::Release);
+            if let Err(error) = forebay_shop::serve(listener, name, stop).await {
+                tracing::error!(%error, "the shop ended");
+            }
+        }
+        Err(error) => tracing::error!(port, %error, "the shop's port is taken"),
+    }
+}
+
+async fn come_and_go(
+    port: u16,
+    stop: Drain,
+    journal: &std::sync::OnceLock<Arc<Journal>>,
+    ready: &AtomicUsize,
+) {
+    let note = |what: &str| {
+        if let Some(journal) = journal.get() {
+            journal.write("demo", what);
+        }
+    };
+    while !stop.has_begun() {
+        let away = Drain::default();
+        let serving = shop(port, "b", away.clone(), ready);
+        let timing = async {
+            tokio::select! {
+                () = stop.begun() => {}
+                () = clock::sleep(UP_FOR) => note("origin b goes away"),
+            }
+            away.begin();
+        };
+        tokio::join!(serving, timing);
+        tokio::select! {
+            () = stop.begun() => {}
+            () = clock::sleep(AWAY_FOR) => note("origin b returns"),
+        }
+    }
+}

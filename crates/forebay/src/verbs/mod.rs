@@ -1,0 +1,8 @@
+//! The verbs of the command line, one file each.
+
+pub(crate) mod cache;
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod reload;
+pub(crate) mod run;
+pub(crate) mod status;

@@ -1,0 +1,188 @@
+//! `forebay status`: is it serving, what does the cache do, which origin is sick.
+
+use std::fmt::Write;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use forebay_edge::origin::ServerView;
+use forebay_edge::view::Status;
+use forebay_signals::clock;
+
+use crate::client;
+use crate::report::{self, Problem};
+
+/// Time between two looks of the live view.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Show {
+    /// Again and again, in place.
+    Live,
+    /// Once, as text.
+    Once,
+    /// Once, as JSON.
+    Json,
+}
+
+/// Shows the status of the forebay behind `admin`.
+pub(crate) fn run(admin: &str, show: Show) -> Result<ExitCode, Problem> {
+    if show == Show::Json {
+        let status: serde_json::Value = client::read(admin, "/status")?;
+        report::data(&format!("{status:#}\n"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut before: Option<Status> = None;
+    loop {
+        let now: Status = client::read(admin, "/status")?;
+        let text = screen(&now, before.as_ref());
+        let is_live = show == Show::Live && std::io::stdout().is_terminal();
+        if !is_live {
+            report::data(&text);
+            return Ok(ExitCode::SUCCESS);
+        }
+        // Home, text with the rest of each line cleared, the rest of the screen cleared.
+        let text = text.replace('\n', "\x1b[K\n");
+        let clear = if before.is_none() { "\x1b[2J" } else { "" };
+        report::data(&format!("{clear}\x1b[H{text}\x1b[J"));
+        before = Some(now);
+        clock::block_for(EVERY);
+    }
+}
+
+/// One screen. With `before`, counts per second; without, since the start.
+fn screen(now: &Status, before: Option<&Status>) -> String {
+    let mut out = String::new();
+    let seconds = before.map_or(now.uptime_s.max(1), |_| EVERY.as_secs());
+    write_head(&mut out, now).expect("writing to a String does not fail");
+    write_routes(&mut out, now, before, seconds).expect("writing to a String does not fail");
+    write_origins(&mut out, now).expect("writing to a String does not fail");
+    write_changes(&mut out, now).expect("writing to a String does not fail");
+    out
+}
+
+fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
+    let cache = &now.cache;
+    let used = 100 * cache.bytes / cache.limit_bytes.max(1);
+    writeln!(out, "forebay {} · {} for {}", now.version, now.state, span(now.uptime_s))?;
+    writeln!(
+        out,
+        "{} connections · {} requests in flight · {} objects, {} of {} ({used} %)",
+        now.connections,
+        now.in_flight,
+        cache.objects,
+        bytes(cache.bytes),
+        bytes(cache.limit_bytes),
+    )?;
+    writeln!(out, "listening on {}", now.listening.join(", "))?;
+    if now.log_lines_lost > 0 {
+        writeln!(out, "WARNING: {} lines of the access log were lost", now.log_lines_lost)?;
+    }
+    writeln!(out)
+}
+
+fn write_routes(
+    out: &mut String,
+    now: &Status,
+    before: Option<&Status>,
+    seconds: u64,
+) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+        "route", "req/s", "hit %", "stale", "miss", "pass", "5xx", "p50", "p99"
+    )?;
+    for route in &now.routes {
+        let old = before.and_then(|b| b.routes.iter().find(|old| old.name == route.name));
+        let since = |new: u64, old: Option<u64>| new.saturating_sub(old.unwrap_or(0));
+        let requests = since(route.requests, old.map(|o| o.requests));
+        let hits = since(route.hits + route.stale, old.map(|o| o.hits + o.stale));
+        writeln!(
+            out,
+            "{:<18} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
+            clip(&route.name, 18),
+            requests / seconds,
+            (100 * hits).checked_div(requests).map_or_else(|| "-".into(), |p| p.to_string()),
+            since(route.stale, old.map(|o| o.stale)),
+            since(route.misses + route.revalidated, old.map(|o| o.misses + o.revalidated)),
+            since(route.passes, old.map(|o| o.passes)),
+            since(route.errors, old.map(|o| o.errors)),
+            micros(route.p50_us),
+            micros(route.p99_us),
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
+    writeln!(
+        out,
+        "{:<32} {:<10} {:>9} {:>9}  last error",
+        "origin", "state", "in flight", "requests"
+    )?;
+    for origin in &now.origins {
+        for server in &origin.servers {
+            writeln!(
+                out,
+                "{:<32} {:<10} {:>9} {:>9}  {}",
+                clip(&format!("{} {}", origin.name, server.address), 32),
+                state(server),
+                server.in_flight,
+                server.requests,
+                server.last_error.as_ref().map_or("-", |error| error.what.as_str()),
+            )?;
+        }
+    }
+    writeln!(out)
+}
+
+fn write_changes(out: &mut String, now: &Status) -> std::fmt::Result {
+    if !now.journal.is_empty() {
+        writeln!(out, "newest changes")?;
+    }
+    for entry in now.journal.iter().take(5) {
+        let at = i64::try_from(entry.at_ms)
+            .ok()
+            .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+        let at = at.map_or_else(|| "-".into(), |at| at.strftime("%H:%M:%S").to_string());
+        writeln!(out, "  {at}  {:<8} {}", entry.who, entry.what)?;
+    }
+    Ok(())
+}
+
+fn state(server: &ServerView) -> &str {
+    if server.is_healthy { "well" } else { "sick" }
+}
+
+fn clip(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+fn micros(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} us"),
+        1_000..1_000_000 => format!("{}.{} ms", us / 1_000, us / 100 % 10),
+        _ => format!("{}.{} s", us / 1_000_000, us / 100_000 % 10),
+    }
+}
+
+fn bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} B"),
+        1024..1_048_576 => format!("{} KiB", n >> 10),
+        1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
+        _ => format!("{}.{} GiB", n >> 30, (n >> 20) % 1024 * 10 / 1024),
+    }
+}

@@ -1,0 +1,5 @@
+class UpController < ApplicationController
+  def show
+    render plain: "up"
+  end
+end

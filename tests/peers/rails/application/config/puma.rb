@@ -1,0 +1,3 @@
+threads 8, 8
+port ENV.fetch("PORT")
+environment ENV.fetch("RAILS_ENV")

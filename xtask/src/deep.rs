@@ -1,0 +1,75 @@
+//! `cargo xtask deep`: what takes too long for CI. Before a piece of work is called done.
+
+use std::fs;
+use std::process::Command;
+
+use crate::Outcome;
+use crate::cargo::{Metadata, cargo, metadata, root};
+use crate::steps::{self, Steps};
+
+/// Fuzzing time of each target.
+const FUZZ_SECONDS: u32 = 60;
+
+/// Features one by one, fuzzing, long runs; says what it skipped.
+pub(crate) fn run() -> Outcome {
+    let mut steps = Steps::begin("deep");
+    features(&mut steps, &metadata()?);
+    fuzz(&mut steps);
+    // Kill and soak runs are tests marked `#[ignore = "deep: …"]`.
+    steps.step("long runs", || {
+        let tests = ["test", "--workspace", "--quiet", "--", "--ignored"];
+        steps::run(&mut cargo(&tests)).map(|()| String::new())
+    });
+    steps.end()
+}
+
+fn features(steps: &mut Steps, metadata: &Metadata) {
+    let mut checked = 0;
+    for package in metadata.packages.iter().filter(|package| package.is_ours) {
+        for feature in &package.features {
+            checked += 1;
+            steps.step(&format!("feature {}/{feature}", package.name), || {
+                let alone = ["--no-default-features", "--features", feature];
+                let check = ["check", "--quiet", "--all-targets", "--package", &package.name];
+                steps::run(cargo(&check).args(alone)).map(|()| String::new())
+            });
+        }
+    }
+    if checked == 0 {
+        steps.skip("features one by one", "no crate of ours has a feature");
+    }
+}
+
+fn fuzz(steps: &mut Steps) {
+    // Through rustup, for the cargo that runs us has its toolchain chosen.
+    let nightly = |arguments: &[&str]| {
+        let mut command = Command::new("rustup");
+        command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());
+        command
+    };
+    if steps::output(&mut nightly(&["--version"])).is_err() {
+        let reason =
+            "needs `rustup toolchain install nightly` and `cargo install cargo-fuzz --locked`";
+        return steps.skip("fuzzing", reason);
+    }
+    for target in fuzz_targets() {
+        steps.step(&format!("fuzz {target}"), || {
+            // Finds go to a folder of their own: the corpus under version control stays small.
+            let found = root().join("target/fuzz-corpus").join(&target);
+            fs::create_dir_all(&found).map_err(|error| error.to_string())?;
+            let found = found.to_string_lossy().into_owned();
+            let time = format!("-max_total_time={FUZZ_SECONDS}");
+            let seeds = format!("fuzz/corpus/{target}");
+            let mut run = nightly(&["run", &target, &found, &seeds, "--", &time]);
+            steps::run(&mut run).map(|()| format!("{FUZZ_SECONDS} s without a find"))
+        });
+    }
+}
+
+fn fuzz_targets() -> Vec<String> {
+    let Ok(files) = fs::read_dir(root().join("fuzz/fuzz_targets")) else { return Vec::new() };
+    let name = |path: std::path::PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+    let mut targets: Vec<String> = files.flatten().filter_map(|file| name(file.path())).collect();
+    targets.sort();
+    targets
+}

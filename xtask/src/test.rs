@@ -1,0 +1,25 @@
+//! `cargo xtask test`: every test, the real peers included.
+
+use std::process::Command;
+
+use crate::cargo::{cargo, root};
+use crate::steps::{self, Steps};
+use crate::{Outcome, peers};
+
+/// Brings the peers, runs the workspace's tests, then each peer's.
+pub(crate) fn run() -> Outcome {
+    let mut steps = Steps::begin("test");
+    let peers = peers::all();
+    if !peers.is_empty() {
+        steps.step("peers", || peers::bring(&peers));
+    }
+    steps.step("workspace", || {
+        steps::run(&mut cargo(&["test", "--workspace", "--quiet"])).map(|()| String::new())
+    });
+    for peer in peers {
+        steps.step(&format!("peer {}", peer.name), || {
+            steps::run(Command::new(&peer.run).current_dir(root())).map(|()| String::new())
+        });
+    }
+    steps.end()
+}
