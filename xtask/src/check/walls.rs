@@ -32,6 +32,7 @@ const CRATES: [(&str, &[&str]); 9] = [
         ],
     ),
     ("xtask", &["forebay-signals"]),
+    ("forebay-bench-edge", &["forebay-signals"]),
 ];
 /// What any crate may import for its tests: a real application to talk to.
 const FOR_TESTS: &str = "forebay-shop";

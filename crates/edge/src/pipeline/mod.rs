@@ -2,6 +2,7 @@
 //! `listen -> admit -> route -> cache -> compress -> origin`.
 
 mod closing;
+mod fetch;
 mod pass;
 mod question;
 mod refill;

@@ -59,7 +59,8 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
     }
     let found = edge.cache.memory.encoded(object, wished);
     let is_due = hits == edge.compressor.hits_before_best();
-    if found.is_none() || is_due {
+    // The first who wishes for an encoding has it made; whoever comes meanwhile gets it as it is.
+    if is_due || (found.is_none() && object.is_first_wish(wished)) {
         let quality = if is_due { Quality::Best } else { Quality::First };
         encode_behind(edge, object, wished, quality);
     }
@@ -90,6 +91,7 @@ fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, qua
         }
     });
     if pushed.is_err() {
+        object.forget_wish(encoding);
         tracing::debug!("encoding not made: the pool is full");
     }
 }

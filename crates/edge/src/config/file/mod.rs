@@ -1,4 +1,4 @@
-//! The config file: raw TOML in, one checked [`Config`](super::Config) out, or every problem at once.
+//! The config file: raw TOML in, one checked [`Config`] out, or every problem at once.
 //!
 //! In: layers of TOML text, the strongest first. A flag and a variable of the environment are layers of
 //! one key each, so that they are read, checked and complained about by the same code as the file.

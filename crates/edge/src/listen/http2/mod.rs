@@ -44,3 +44,6 @@ fn builder(settings: &Settings) -> Builder<InlineFirst> {
         .max_local_error_reset_streams(MAX_LOCAL_RESETS);
     builder
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,339 @@
+//! The task of a fill: it asks the origin for everybody who waits, and stores what may be stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_signals::clock;
+use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use http_body_util::BodyExt;
+
+use super::pass::{self, Forwarding};
+use super::question::Cacheable;
+use crate::cache::fill::{FillLead, Keep};
+use crate::cache::lookup::{Stored, at};
+use crate::cache::rules::conditional::{Validators, add_validators, strip_conditions};
+use crate::cache::rules::freshen::{confirms, freshen};
+use crate::cache::rules::{
+    AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_serve_stale_on_error,
+    may_store, vary,
+};
+use crate::cache::store::{Object, Parts, Ticket};
+use crate::cache::{Head, safety};
+use crate::compress::encoded_fields;
+use crate::edge::{Edge, Site};
+use crate::error::Error;
+use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
+
+/// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
+const PASS_FOR: Duration = Duration::from_secs(30);
+
+/// What lies in the place that an answer would take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Replaces {
+    Nothing,
+    Good,
+}
+
+/// The task that asks the origin for everybody.
+pub(super) struct Fill {
+    edge: Arc<Edge>,
+    site: Arc<Site>,
+    key: Vec<u8>,
+    /// What the origin is shown of the client's request: what the rules judge by.
+    shown: HeaderMap,
+    held: Option<Stored>,
+    ticket: Ticket,
+}
+
+impl Fill {
+    pub(super) fn new(
+        edge: &Arc<Edge>,
+        site: &Arc<Site>,
+        question: &Cacheable,
+        exchange: &Exchange,
+        target: Uri,
+        held: Option<Stored>,
+    ) -> (Fill, Ask) {
+        let mut ask = pass::ask(site, exchange, target, Forwarding::Listed);
+        ask.method = Method::GET;
+        if let Some(held) = &held {
+            let fields = held.object.fields();
+            add_validators(&mut ask.fields, &Validators::of(&fields));
+        }
+        let fill = Fill {
+            edge: Arc::clone(edge),
+            site: Arc::clone(site),
+            key: question.key.clone(),
+            shown: safety::forwarded_fields(&exchange.head.fields, site.policy()),
+            held,
+            // Before the origin is asked: what is purged from here on is not stored by us.
+            ticket: edge.cache.memory.ticket(),
+        };
+        (fill, ask)
+    }
+
+    pub(super) async fn run(mut self, ask: Ask, lead: FillLead<Head>) {
+        let mut arrival =
+            Arrival { asked: clock::now(), answered: clock::now(), wall: clock::wall() };
+        let fetched = self.fetch(ask).await;
+        arrival.answered = clock::now();
+        arrival.wall = clock::wall();
+        let answer = match fetched {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::debug!(%error, "fill failed");
+                return lead.fail(&error);
+            }
+        };
+        match self.held.take() {
+            Some(held) if answer.status == StatusCode::NOT_MODIFIED => {
+                self.confirmed(lead, &held, &answer, &arrival);
+            }
+            Some(held) if self.is_bridged(&held, answer.status) => {
+                bridge(lead, &held, answer.status);
+            }
+            held => {
+                let replaces = if held.is_some() { Replaces::Good } else { Replaces::Nothing };
+                self.arrived(lead, answer, &arrival, replaces).await;
+            }
+        }
+    }
+
+    /// Asks; once more without conditions, if a 304 confirms something else than what we hold.
+    async fn fetch(&mut self, ask: Ask) -> Result<Answer, Error> {
+        let upstream = Arc::clone(pass::upstream(&self.site)?);
+        let plain = self.held.as_ref().map(|_| unconditional(&ask));
+        let answer = upstream.fetch(ask).await?;
+        let (Some(plain), Some(held)) = (plain, &self.held) else { return Ok(answer) };
+        let stored = held.object.fields();
+        if answer.status != StatusCode::NOT_MODIFIED
+            || confirms(&Validators::of(&stored), &answer.fields)
+        {
+            return Ok(answer);
+        }
+        self.held = None;
+        upstream.fetch(plain).await
+    }
+
+    /// A failing origin that answers with an error, while what is held may be used on errors.
+    fn is_bridged(&self, held: &Stored, status: StatusCode) -> bool {
+        // RFC 5861 §4.
+        let is_error = matches!(status.as_u16(), 500 | 502 | 503 | 504);
+        let held = at(Arc::clone(&held.object), self.edge.cache.ms(clock::now()));
+        is_error
+            && may_serve_stale_on_error(held.freshness(), held.age, Failure::ServerError).is_ok()
+    }
+
+    /// RFC 9111 §4.3.4: what is held is as good as new.
+    fn confirmed(
+        &self,
+        mut lead: FillLead<Head>,
+        held: &Stored,
+        answer: &Answer,
+        arrival: &Arrival,
+    ) {
+        let memory = &self.edge.cache.memory;
+        let mut fields = freshen(&held.object.fields(), &answer.fields);
+        let status = held.object.status();
+        let request = RequestView { method: &Method::GET, fields: &self.shown };
+        let seen = AnswerView { status, fields: &fields };
+        let granted = may_store(request, seen, self.site.policy(), arrival);
+        let stored_at = self.edge.cache.ms(arrival.answered);
+        let object = if let Ok(grant) = granted {
+            clean(&mut fields, &grant);
+            let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
+            let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
+            if let Some(fresh) = &fresh {
+                self.carry_encodings(&held.object, fresh);
+            }
+            fresh
+        } else {
+            // It says now that it must not be kept: this once it answers, and no more.
+            memory.purge(&self.key);
+            None
+        };
+        let object = object.unwrap_or_else(|| Arc::clone(&held.object));
+        let head = Head::Stored { object, rule: None, status: StatusCode::NOT_MODIFIED };
+        lead.head(Arc::new(head), Keep::Share, Some(0));
+        finish_empty(lead);
+    }
+
+    /// What was made of the old object is as good for the new one.
+    fn carry_encodings(&self, old: &Arc<Object>, new: &Arc<Object>) {
+        let memory = &self.edge.cache.memory;
+        for encoding in old.encodings() {
+            let Some(encoded) = memory.encoded(old, encoding) else { continue };
+            let fields = encoded_fields(&new.fields(), encoding);
+            let carried = encoded.with_fields(&fields, new.stored_at_ms(), *new.freshness());
+            if let Ok(carried) = carried
+                && let Err(refused) = memory.insert_encoded(new, carried)
+            {
+                tracing::debug!(%refused, "encoding not carried over");
+            }
+        }
+    }
+
+    /// A whole answer: it streams to everybody who may have it, and into the store.
+    async fn arrived(
+        &self,
+        mut lead: FillLead<Head>,
+        answer: Answer,
+        arrival: &Arrival,
+        replaces: Replaces,
+    ) {
+        let Answer { status, mut fields, body, .. } = answer;
+        let request = RequestView { method: &Method::GET, fields: &self.shown };
+        let seen = AnswerView { status, fields: &fields };
+        let mut granted = may_store(request, seen, self.site.policy(), arrival);
+        if replaces == Replaces::Good && status.is_server_error() {
+            // An error, even one that may be stored, is worth less than what is held.
+            granted = Err(Refusal::Status);
+        }
+        let keep = match &granted {
+            Ok(_) => Keep::Store,
+            Err(_) if self.is_error_for_all(status, &fields) => Keep::Share,
+            Err(refusal) => {
+                self.mark_pass(*refusal);
+                Keep::Own
+            }
+        };
+        let stored_fields = granted.as_ref().ok().map(|grant| {
+            self.edge.compressor.note_variants(status, &mut fields);
+            let mut kept = fields.clone();
+            clean(&mut kept, grant);
+            kept
+        });
+        let names = granted.as_ref().map(|grant| grant.vary.clone()).unwrap_or_default();
+        let mut secondary = Vec::new();
+        vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
+        let ttl = granted.as_ref().map(|grant| grant.freshness.ttl(grant.freshness.initial_age()));
+        let head = Head::Arriving {
+            status,
+            fields,
+            grant: ttl.map_err(|refusal| *refusal),
+            names,
+            secondary: secondary.clone(),
+        };
+        let length = http_body::Body::size_hint(&body).exact();
+        lead.head(Arc::new(head), keep, length);
+        let Some(trailers) = pour(body, &mut lead).await else { return };
+        let store = |pieces: &[bytes::Bytes]| {
+            let (Ok(grant), Some(fields)) = (&granted, &stored_fields) else { return };
+            let object = Object::build(&Parts {
+                key: &self.key,
+                secondary: &secondary,
+                status,
+                encoding: Encoding::Identity,
+                stored_at_ms: self.edge.cache.ms(arrival.answered),
+                freshness: grant.freshness,
+                fields,
+                body: pieces,
+            });
+            if let Ok(object) = object {
+                self.insert(object, grant);
+            }
+        };
+        match trailers {
+            Ok(trailers) => {
+                if let Err(error) = lead.finish(trailers, store) {
+                    tracing::debug!(%error, "answer not stored");
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "fill broke off");
+                lead.fail(&error);
+            }
+        }
+    }
+
+    fn insert(&self, object: Object, grant: &Grant) -> Option<Arc<Object>> {
+        let memory = &self.edge.cache.memory;
+        let inserted = if grant.vary.is_empty() {
+            memory.insert(self.ticket, object)
+        } else {
+            memory.insert_variant(self.ticket, &grant.vary, object)
+        };
+        match inserted {
+            Ok(object) => Some(object),
+            Err(refused) => {
+                tracing::debug!(%refused, "not stored");
+                None
+            }
+        }
+    }
+
+    /// An error that says nothing about whoever asked goes to all who wait: a thousand requests that
+    /// turn to a failing origin one by one are what keeps it failing.
+    fn is_error_for_all(&self, status: StatusCode, fields: &HeaderMap) -> bool {
+        status.is_server_error()
+            && !fields.contains_key(SET_COOKIE)
+            && !self.shown.contains_key(COOKIE)
+            && !self.shown.contains_key(AUTHORIZATION)
+    }
+
+    fn mark_pass(&self, _refusal: Refusal) {
+        let until = self.edge.cache.ms(clock::now() + PASS_FOR);
+        self.edge.cache.memory.pass_until(&self.key, until);
+    }
+}
+
+/// The same question without conditions.
+fn unconditional(ask: &Ask) -> Ask {
+    let mut fields = ask.fields.clone();
+    strip_conditions(&mut fields);
+    Ask {
+        method: Method::GET,
+        uri: ask.uri.clone(),
+        authority: ask.authority.clone(),
+        fields,
+        body: Body::Empty,
+        upgrade: None,
+    }
+}
+
+/// Serves what is held in place of the origin's error.
+fn bridge(mut lead: FillLead<Head>, held: &Stored, status: StatusCode) {
+    let object = Arc::clone(&held.object);
+    let head = Head::Stored { object, rule: Some(Rule::StaleIfError), status };
+    lead.head(Arc::new(head), Keep::Share, Some(0));
+    finish_empty(lead);
+}
+
+fn finish_empty(lead: FillLead<Head>) {
+    if let Err(error) = lead.finish(None, |_| ()) {
+        tracing::debug!(%error, "fill not finished");
+    }
+}
+
+/// Moves the body from the origin to the readers. `None` if nobody wants it any more; otherwise its
+/// trailers, or why it broke off.
+async fn pour(
+    mut body: Body,
+    lead: &mut FillLead<Head>,
+) -> Option<Result<Option<HeaderMap>, Error>> {
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = body.frame() => frame,
+            () = lead.abandoned() => return None,
+        };
+        let frame = match frame {
+            None => return Some(Ok(None)),
+            Some(Err(error)) => return Some(Err(error)),
+            Some(Ok(frame)) => frame,
+        };
+        match frame.into_data() {
+            Ok(data) => lead.push(data).await.ok()?,
+            Err(frame) => return Some(Ok(frame.into_trailers().ok())),
+        }
+    }
+}
+
+/// The fields that are stored: without what is stripped, and without the age, which is counted anew.
+fn clean(fields: &mut HeaderMap, grant: &Grant) {
+    fields.remove(AGE);
+    for name in &grant.stripped {
+        fields.remove(name);
+    }
+}
