@@ -8,7 +8,7 @@ use super::verdict;
 use crate::cargo::{Metadata, Package};
 
 /// What each crate may import of ours. A crate that is not here may import none.
-const CRATES: [(&str, &[&str]); 9] = [
+const CRATES: [(&str, &[&str]); 10] = [
     ("forebay-signals", &[]),
     ("forebay-shop", &["forebay-signals"]),
     ("forebay-redis", &["forebay-signals"]),
