@@ -1,0 +1,40 @@
+//! What holds for every input of a parser, one function a fuzz target.
+//!
+//! The fuzz targets call them with whatever libFuzzer finds; `crates/edge/tests/corpora.rs` calls them with
+//! the corpora, so that CI needs no nightly toolchain. A law panics when it is broken.
+
+mod cache;
+mod http1;
+mod rooms;
+
+use cache::{cache_control, key, range, targeted_cache_control};
+use http1::{http1_content, http1_head, http1_target};
+use rooms::{accept_encoding, config, forwarded};
+
+/// A function that judges one input.
+pub(crate) type Law = fn(&[u8]);
+
+/// Every law by the name of its fuzz target.
+pub(crate) const ALL: [(&str, Law); 10] = [
+    ("http1_head", http1_head),
+    ("http1_content", http1_content),
+    ("http1_target", http1_target),
+    ("cache_control", cache_control),
+    ("targeted_cache_control", targeted_cache_control),
+    ("range", range),
+    ("accept_encoding", accept_encoding),
+    ("forwarded", forwarded),
+    ("key", key),
+    ("config", config),
+];
+
+/// Judges one input by the law of this name.
+pub(crate) fn judge(name: &str, bytes: &[u8]) {
+    let (_, law) = ALL.iter().find(|(known, _)| *known == name).expect("every target has a law");
+    law(bytes);
+}
+
+/// Field values of a corpus file: a line each; what no field may hold is left out.
+fn values(bytes: &[u8]) -> impl Iterator<Item = http::HeaderValue> + '_ {
+    bytes.split(|byte| *byte == b'\n').filter_map(|line| http::HeaderValue::from_bytes(line).ok())
+}
