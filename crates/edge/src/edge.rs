@@ -18,6 +18,7 @@ use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::listen::{self, Entrance, OpenError};
 use crate::origin::{BadOrigin, Origins, Upstream};
+use crate::pipeline::Pipeline;
 use crate::route::Table;
 use crate::traffic::{RouteTraffic, Traffic};
 
@@ -153,10 +154,7 @@ impl Edge {
             let drain = self.drain.clone();
             async move { log.flush_regularly(drain).await }
         });
-        let handler = {
-            let edge = Arc::clone(&self);
-            move |exchange| crate::pipeline::serve(Arc::clone(&edge), exchange)
-        };
+        let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
         if let Err(error) = flushing.await {
             tracing::error!(%error, "the access log's task ended early");
@@ -167,6 +165,11 @@ impl Edge {
     /// What is in force now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// The same without counting a reference: for the length of a poll.
+    pub(crate) fn current(&self) -> arc_swap::Guard<Arc<Snapshot>> {
+        self.snapshot.load()
     }
 
     /// Checks new settings whole and puts them in force whole; nothing changes on an error.

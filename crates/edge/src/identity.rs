@@ -50,11 +50,20 @@ fn is_valid(text: &[u8]) -> bool {
     }
 }
 
-fn hex(mut number: u64, out: &mut [u8]) {
-    for place in out.iter_mut().rev() {
-        *place = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
-    }
+/// Sixteen digits of a number at once: each half is spread out to a nibble a byte, and ten and above are
+/// lifted from behind `9` to `a`.
+fn hex(number: u64, out: &mut [u8]) {
+    let digits = |half: u32| {
+        let wide = u64::from(half);
+        let wide = (wide | (wide << 16)) & 0x0000_FFFF_0000_FFFF;
+        let wide = (wide | (wide << 8)) & 0x00FF_00FF_00FF_00FF;
+        let wide = (wide | (wide << 4)) & 0x0F0F_0F0F_0F0F_0F0F;
+        let above_nine = ((wide + 0x0606_0606_0606_0606) >> 4) & 0x0101_0101_0101_0101;
+        (wide + 0x3030_3030_3030_3030 + above_nine * 0x27).to_be_bytes()
+    };
+    let (high, low) = out.split_at_mut(8);
+    high.copy_from_slice(&digits((number >> 32) as u32));
+    low.copy_from_slice(&digits((number & 0xFFFF_FFFF) as u32));
 }
 
 /// `SplitMix64` (Steele, Lea, Flood 2014), seeded by the system once a thread.
@@ -94,6 +103,15 @@ mod tests {
         ] {
             fields.insert(TRACEPARENT, HeaderValue::from_static(bad));
             assert_eq!(&traceparent(&fields, &id).as_bytes()[3..35], &id, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_hex_digits() {
+        for number in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef, 0xf0e1_d2c3_b4a5_9687] {
+            let mut out = [0; 16];
+            hex(number, &mut out);
+            assert_eq!(std::str::from_utf8(&out), Ok(format!("{number:016x}").as_str()));
         }
     }
 

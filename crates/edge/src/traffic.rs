@@ -117,8 +117,8 @@ impl Traffic {
     }
 
     /// Counters of requests that no route took.
-    pub fn of_none(&self) -> Arc<RouteTraffic> {
-        Arc::clone(&self.none)
+    pub fn none(&self) -> &Arc<RouteTraffic> {
+        &self.none
     }
 
     /// All routes by name.
@@ -126,7 +126,7 @@ impl Traffic {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         let mut all: Vec<_> = routes.iter().map(|(n, t)| (n.clone(), Arc::clone(t))).collect();
         if self.none.requests() > 0 {
-            all.push(("-".into(), self.of_none()));
+            all.push(("-".into(), Arc::clone(&self.none)));
         }
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all

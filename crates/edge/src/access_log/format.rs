@@ -176,8 +176,8 @@ mod tests {
         fields.insert(USER_AGENT, agent);
         let began = clock::now();
         let mut stamps = Stamps::new(began);
-        stamps.leave(Room::Route, began + Duration::from_micros(7));
-        stamps.leave(Room::Origin, began + Duration::from_micros(107));
+        stamps.leave_at(Room::Route, began + Duration::from_micros(7));
+        stamps.leave_at(Room::Origin, began + Duration::from_micros(107));
         let exchange = Exchange {
             id: [b'a'; 32],
             client: Client {

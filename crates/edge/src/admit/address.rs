@@ -21,15 +21,6 @@ const MAX_HOPS: usize = 32;
 
 /// Believes the fields of trusted proxies and removes those of everybody else.
 pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
-    // Fields that claim to come from a proxy, in any spelling an application might read.
-    const CLAIMS: [HeaderName; 6] = [
-        FORWARDED,
-        X_FORWARDED_FOR,
-        X_FORWARDED_PROTO,
-        X_FORWARDED_HOST,
-        HeaderName::from_static("x-real-ip"),
-        HeaderName::from_static("x-forwarded-port"),
-    ];
     if exchange.client.peer.is_some_and(|peer| is_trusted(settings, peer.ip())) {
         let fields = &exchange.head.fields;
         if let Some(address) = first_stranger(settings, fields) {
@@ -40,9 +31,20 @@ pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
         }
         return;
     }
-    for name in &CLAIMS {
-        exchange.head.fields.remove(name);
+    let fields = &mut exchange.head.fields;
+    while let Some(name) = fields.keys().find(|name| is_claim(name)).cloned() {
+        fields.remove(name);
     }
+}
+
+/// Fields that claim to come from a proxy, in any spelling an application might read.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "forwarded"
+        || name == "x-real-ip"
+        || name
+            .strip_prefix("x-forwarded-")
+            .is_some_and(|rest| matches!(rest, "for" | "proto" | "host" | "port"))
 }
 
 /// True for an address in a trusted network.

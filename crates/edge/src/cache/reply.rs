@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{
-    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
 };
 use http::{Method, StatusCode};
 
@@ -21,7 +21,9 @@ use crate::identity;
 /// Answers `method` with these fields from `object`, which is `age` old.
 pub fn from_object(method: &Method, fields: &HeaderMap, object: &Object, age: Duration) -> Answer {
     let mut answer = Answer::new(Body::Empty).with_status(object.status());
-    answer.fields.insert(AGE, HeaderValue::from(age.as_secs()));
+    answer.own.push("age", |out| {
+        out.extend_from_slice(itoa::Buffer::new().format(age.as_secs()).as_bytes());
+    });
     if object.status() == StatusCode::OK && has_condition(fields) {
         let stored_fields = object.fields();
         let stored = Validators::of(&stored_fields);

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
 use super::Body;
+use super::lines::{OwnLines, field_lines};
 use crate::error::Error;
 
 /// What a client gets. Hop-by-hop fields are already gone; framing is the business of `listen`.
@@ -21,6 +22,8 @@ pub struct Answer {
     /// Fields that are not in `lines`. A `content-length` counts here only if there is no content to
     /// count (HEAD, 304).
     pub fields: HeaderMap,
+    /// Field lines that the edge adds behind all others: age, `Cache-Status`, request id, date.
+    pub own: OwnLines,
     /// Content.
     pub body: Body,
     /// Where a `101` leads.
@@ -34,6 +37,7 @@ impl Answer {
             status: StatusCode::OK,
             lines: Bytes::new(),
             fields: HeaderMap::new(),
+            own: OwnLines::default(),
             body: body.into(),
             upgrade: None,
         }
@@ -53,11 +57,20 @@ impl Answer {
         self
     }
 
-    /// All fields as a map, to change them: `lines` are moved into it.
+    /// All fields as a map, to change them: `lines` and `own` are moved into it, in the order in which
+    /// they would be written.
     pub fn fields_mut(&mut self) -> &mut HeaderMap {
-        let lines = std::mem::take(&mut self.lines);
-        for (name, value) in field_lines(&lines) {
-            self.fields.append(name, value);
+        if !self.lines.is_empty() {
+            let lines = std::mem::take(&mut self.lines);
+            let later = std::mem::take(&mut self.fields);
+            self.fields.reserve(FIELDS_OF_A_STORED_ANSWER + later.len());
+            append(&mut self.fields, &lines);
+            for (name, value) in &later {
+                self.fields.append(name, value.clone());
+            }
+        }
+        if !self.own.as_bytes().is_empty() {
+            append(&mut self.fields, &std::mem::take(&mut self.own).into());
         }
         &mut self.fields
     }
@@ -71,23 +84,13 @@ impl Answer {
     }
 }
 
-/// Reads serialised field lines back; values share the memory of `lines`.
-pub fn field_lines(lines: &Bytes) -> impl Iterator<Item = (HeaderName, HeaderValue)> + '_ {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        loop {
-            let rest = lines.get(at..)?;
-            let end = memchr::memchr(b'\n', rest)?;
-            let colon = memchr::memchr(b':', rest)?;
-            let value = lines.slice((at + colon + 2).min(at + end - 1)..at + end - 1);
-            let name = HeaderName::from_bytes(rest.get(..colon)?);
-            at += end + 1;
-            // Only what was valid was ever serialised; a line that is not is left out.
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_maybe_shared(value)) {
-                return Some((name, value));
-            }
-        }
-    })
+/// Room for the fields of a usual stored answer and our own, so that the map grows once.
+const FIELDS_OF_A_STORED_ANSWER: usize = 12;
+
+fn append(fields: &mut HeaderMap, lines: &Bytes) {
+    for (name, value) in field_lines(lines) {
+        fields.append(name, value);
+    }
 }
 
 impl From<&Error> for Answer {
@@ -136,4 +139,15 @@ mod tests {
         assert_eq!(fields["empty"], "");
         assert!(answer.lines.is_empty());
     }
+
+    #[test]
+    fn our_own_lines_stand_behind_those_of_the_origin() {
+        let mut answer = Answer::new("x").with(CACHE_STATUS, HeaderValue::from_static("second"));
+        answer.lines = Bytes::from_static(b"cache-status: first\r\n");
+        answer.own.push("cache-status", |out| out.extend_from_slice(b"third"));
+        let all: Vec<_> = answer.fields_mut().get_all(CACHE_STATUS).iter().cloned().collect();
+        assert_eq!(all, ["first", "second", "third"]);
+    }
+
+    const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 }

@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod encoding;
+mod lines;
 mod stamps;
 
 use std::net::{IpAddr, SocketAddr};
@@ -14,9 +15,10 @@ use std::time::Instant;
 
 use http::{HeaderMap, Method, Uri, Version};
 
-pub use answer::{Answer, FOREBAY_ERROR, field_lines};
+pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
 pub use encoding::Encoding;
+pub use lines::{OwnLines, field_lines};
 pub use stamps::{Room, Stamps};
 
 /// Scheme by which the client reached the edge.
@@ -87,6 +89,11 @@ impl Exchange {
     /// When the head was complete.
     pub fn began(&self) -> Instant {
         self.stamps.began()
+    }
+
+    /// Notes that `room` is done with it.
+    pub fn leave(&mut self, room: Room) {
+        self.stamps.leave(room);
     }
 
     /// Host without port, lower case.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use forebay_signals::clock;
+
 /// The rooms of the edge, in the order in which a request walks them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
@@ -42,17 +44,30 @@ impl Room {
 #[derive(Debug, Clone)]
 pub struct Stamps {
     began: Instant,
+    is_read: bool,
     left_us: [Option<u32>; Room::ALL.len()],
 }
 
 impl Stamps {
     /// Starts at `now`.
     pub fn new(now: Instant) -> Stamps {
-        Stamps { began: now, left_us: [None; Room::ALL.len()] }
+        Stamps { began: now, is_read: true, left_us: [None; Room::ALL.len()] }
     }
 
-    /// Notes that `room` is done at `now`.
-    pub fn leave(&mut self, room: Room, now: Instant) {
+    /// Nobody will read the stamps of single rooms: the clock need not be asked for them.
+    pub fn only_the_beginning(&mut self) {
+        self.is_read = false;
+    }
+
+    /// Notes that `room` is done now.
+    pub fn leave(&mut self, room: Room) {
+        if self.is_read {
+            self.leave_at(room, clock::now());
+        }
+    }
+
+    /// Notes that `room` was done at `now`.
+    pub fn leave_at(&mut self, room: Room, now: Instant) {
         let us = now.saturating_duration_since(self.began).as_micros();
         self.left_us[room as usize] = Some(u32::try_from(us).unwrap_or(u32::MAX));
     }

@@ -57,7 +57,7 @@ pub(super) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
 
 /// The same for a future, which is not polled again after a panic. It is pinned by the caller: taken
 /// by value it would lie in memory twice.
-pub(super) async fn caught_future<F: Future>(
+pub(super) async fn caught_future<F: Future + ?Sized>(
     mut future: Pin<&mut F>,
 ) -> Result<F::Output, Panicked> {
     poll_fn(|context| match caught(|| future.as_mut().poll(context)) {

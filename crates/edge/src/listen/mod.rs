@@ -24,6 +24,7 @@ pub mod tls;
 mod tunnel;
 
 use std::future::Future;
+use std::pin::Pin;
 
 use crate::exchange::{Answer, Exchange};
 
@@ -33,18 +34,29 @@ pub use entrance::{Entrance, Next, OpenError};
 pub use sockets::{BindError, Sockets};
 pub use tls::{CertificateError, Certificates, self_signed};
 
+/// An answer that is waited for.
+pub type Coming = Pin<Box<dyn Future<Output = Answer> + Send>>;
+
+/// What a handler has for a request.
+pub enum Reply {
+    /// The answer: nothing had to be waited for.
+    Now(Answer),
+    /// It comes.
+    Later(Coming),
+}
+
 /// Whoever answers requests: the pipeline, or a test.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Answers one request; it always has an answer.
-    fn call(&self, exchange: Exchange) -> impl Future<Output = Answer> + Send;
+    /// Answers one request; it always has an answer, and never blocks.
+    fn call(&self, exchange: Exchange) -> Reply;
 }
 
 impl<F, A> Handler for F
 where
     F: Fn(Exchange) -> A + Clone + Send + Sync + 'static,
-    A: Future<Output = Answer> + Send,
+    A: Future<Output = Answer> + Send + 'static,
 {
-    fn call(&self, exchange: Exchange) -> impl Future<Output = Answer> + Send {
-        self(exchange)
+    fn call(&self, exchange: Exchange) -> Reply {
+        Reply::Later(Box::pin(self(exchange)))
     }
 }

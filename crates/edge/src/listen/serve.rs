@@ -15,10 +15,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::detect::{Version, detect};
 use super::entrance::Entrance;
-use super::io::{Stream, caught_future};
+use super::io::{Stream, caught, caught_future};
 use super::settings::Settings;
 use super::tls::ALPN_H2;
-use super::{Counters, Handler, http1, http2, tunnel};
+use super::{Counters, Handler, Reply, http1, http2, tunnel};
 use crate::config::listen::Protocol;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client, Exchange, Scheme};
@@ -186,12 +186,23 @@ pub(super) struct Guarded<H> {
 }
 
 impl<H: Handler> Handler for Guarded<H> {
-    async fn call(&self, exchange: Exchange) -> Answer {
-        let handling = pin!(self.handler.call(exchange));
-        caught_future(handling).await.unwrap_or_else(|_| {
-            self.counters.panics.increment();
-            tracing::error!("panic while a request was handled");
-            Answer::from(&Error::new(ErrorKind::Internal, "panic while a request was handled"))
-        })
+    fn call(&self, exchange: Exchange) -> Reply {
+        match caught(|| self.handler.call(exchange)) {
+            Ok(Reply::Now(answer)) => Reply::Now(answer),
+            Ok(Reply::Later(mut coming)) => {
+                let counters = Arc::clone(&self.counters);
+                Reply::Later(Box::pin(async move {
+                    let answer = caught_future(coming.as_mut()).await;
+                    answer.unwrap_or_else(|_| panicked(&counters))
+                }))
+            }
+            Err(_) => Reply::Now(panicked(&self.counters)),
+        }
     }
+}
+
+fn panicked(counters: &Counters) -> Answer {
+    counters.panics.increment();
+    tracing::error!("panic while a request was handled");
+    Answer::from(&Error::new(ErrorKind::Internal, "panic while a request was handled"))
 }

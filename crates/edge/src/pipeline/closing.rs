@@ -1,16 +1,17 @@
 //! The end of every request: errors become pages, fields are edited, the account is written.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use crate::access_log::AccessLog;
 use crate::access_log::Record;
 use crate::admit;
 use crate::cache::status::CacheStatus;
@@ -18,16 +19,17 @@ use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind, Side};
 use crate::exchange::{Answer, Body, BoxedBody, Exchange};
 use crate::identity::X_REQUEST_ID;
+
 use crate::route;
-use crate::traffic::Outcome;
+use crate::traffic::{Outcome, RouteTraffic};
 
 /// What the rooms note of a request for its end.
 #[derive(Debug)]
 pub(super) struct Notes {
     /// Its place among the requests in flight.
     pub(super) seat: Option<admit::Limit>,
-    /// Its route.
-    pub(super) site: Option<Arc<Site>>,
+    /// Its route, as a place among the sites of the snapshot.
+    pub(super) site: Option<usize>,
     /// What the cache did.
     pub(super) outcome: Outcome,
     /// The same in the words of RFC 9211.
@@ -43,44 +45,51 @@ impl Default for Notes {
 /// Finishes an answer, or makes one of an error.
 pub(super) fn close(
     edge: &Edge,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     exchange: Exchange,
     notes: Notes,
     answer: Result<Answer, Error>,
 ) -> Answer {
+    let site = notes.site.and_then(|index| snapshot.sites.get(index));
     let mut answer = match answer {
         Ok(answer) => answer,
-        Err(error) => refusal(&exchange, notes.site.as_deref(), &error),
+        Err(error) => refusal(&exchange, site, &error),
     };
-    if let Some(site) = notes.site.as_deref().filter(|site| !site.route.answer_fields.is_empty()) {
+    if let Some(site) = site.filter(|site| !site.route.answer_fields.is_empty()) {
         route::edit_answer(&site.route.answer_fields, &mut answer);
     }
-    notes.status.append_to(&mut answer.fields);
-    let id = HeaderValue::from_bytes(&exchange.id).expect("hex digits are a valid value");
-    answer.fields.insert(X_REQUEST_ID, id);
-    // A stored answer keeps the date of its origin, or its age would not add up.
-    if answer.lines.is_empty() && !answer.fields.contains_key(DATE) {
-        answer.fields.insert(DATE, date());
-    }
+    sign(&exchange, &notes, &mut answer);
+    let traffic = site.map_or_else(|| edge.traffic.none(), |site| &site.traffic);
     let status = answer.status.as_u16();
-    let ticket = Ticket { snapshot: Arc::clone(snapshot), exchange, notes, status };
-    match std::mem::take(&mut answer.body) {
-        Body::Stream(inner) => {
-            let edge_traffic = edge.traffic.of_none();
-            let counted = Counted { inner, ticket: Some(ticket), none: edge_traffic, bytes: 0 };
-            answer.body = Body::stream(counted);
-        }
-        whole => {
-            let bytes = whole.size_hint().exact().unwrap_or(0);
-            ticket.write(&edge.traffic.of_none(), bytes, Ended::Whole);
-            answer.body = whole;
-        }
+    if let Body::Stream(inner) = answer.body {
+        let log = snapshot.log.is_on().then(|| snapshot.log.clone());
+        let (traffic, site) = (Arc::clone(traffic), site.cloned());
+        let ticket = Ticket { traffic, site, log, exchange, notes, status };
+        answer.body = Body::stream(Counted { inner, ticket: Some(ticket), bytes: 0 });
+    } else {
+        let account =
+            Account { exchange: &exchange, notes: &notes, status, site: site.map(|s| &**s) };
+        let bytes = answer.body.size_hint().exact().unwrap_or(0);
+        account.write(traffic, Some(&snapshot.log), bytes, Ended::Whole);
     }
     answer
 }
 
+/// Says in the answer's own lines what the edge did with it.
+fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
+    answer.own.push("cache-status", |out| notes.status.write(out));
+    if !answer.fields.is_empty() {
+        answer.fields.remove(X_REQUEST_ID);
+    }
+    answer.own.push("x-request-id", |out| out.extend_from_slice(&exchange.id));
+    // A stored answer keeps the date of its origin, or its age would not add up.
+    if answer.lines.is_empty() && !answer.fields.contains_key(DATE) {
+        answer.own.push("date", |out| out.extend_from_slice(&date()));
+    }
+}
+
 /// The answer for an error: the site's own page, if it has one.
-fn refusal(exchange: &Exchange, site: Option<&Site>, error: &Error) -> Answer {
+fn refusal(exchange: &Exchange, site: Option<&Arc<Site>>, error: &Error) -> Answer {
     let facts = error.facts();
     if facts.side == Side::Client {
         tracing::debug!(kind = facts.label, %error, "refused");
@@ -103,21 +112,20 @@ fn refusal(exchange: &Exchange, site: Option<&Site>, error: &Error) -> Answer {
 }
 
 /// `Date` of now; the text of a second is made once in that second.
-fn date() -> HeaderValue {
+fn date() -> [u8; 29] {
     thread_local! {
-        static LAST: RefCell<(u64, HeaderValue)> =
-            const { RefCell::new((0, HeaderValue::from_static(""))) };
+        static LAST: Cell<(u64, [u8; 29])> = const { Cell::new((0, [b' '; 29])) };
     }
     let now: SystemTime = clock::wall();
     let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    LAST.with_borrow_mut(|(made_in, text)| {
-        if *made_in != second {
-            let formatted = httpdate::fmt_http_date(now);
-            *made_in = second;
-            *text = HeaderValue::from_str(&formatted).expect("an IMF-fixdate is a valid value");
-        }
-        text.clone()
-    })
+    let (made_in, text) = LAST.get();
+    if made_in == second {
+        return text;
+    }
+    let formatted = httpdate::fmt_http_date(now);
+    let text = <[u8; 29]>::try_from(formatted.as_bytes()).expect("an IMF-fixdate has 29 bytes");
+    LAST.set((second, text));
+    text
 }
 
 /// How an answer ended.
@@ -127,29 +135,22 @@ enum Ended {
     BrokenOff,
 }
 
-/// All that the account needs when the last byte has gone.
-struct Ticket {
-    snapshot: Arc<Snapshot>,
-    exchange: Exchange,
-    notes: Notes,
+/// What the account says of one request.
+struct Account<'a> {
+    exchange: &'a Exchange,
+    notes: &'a Notes,
     status: u16,
+    site: Option<&'a Site>,
 }
 
-impl Ticket {
-    fn write(&self, none: &crate::traffic::RouteTraffic, bytes: u64, ended: Ended) {
+impl Account<'_> {
+    fn write(&self, traffic: &RouteTraffic, log: Option<&AccessLog>, bytes: u64, ended: Ended) {
         let total = clock::now().saturating_duration_since(self.exchange.began());
-        let site = self.notes.site.as_deref();
-        let traffic = site.map_or(none, |site| &site.traffic);
         traffic.record(self.status, self.notes.outcome, bytes, total);
-        if self.snapshot.log.is_on() {
-            self.log(site, bytes, total, ended);
-        }
-    }
-
-    fn log(&self, site: Option<&Site>, bytes: u64, total: Duration, ended: Ended) {
-        self.snapshot.log.write(&Record {
-            exchange: &self.exchange,
-            route: site.map_or("-", |site| &site.route.name),
+        let Some(log) = log.filter(|log| log.is_on()) else { return };
+        log.write(&Record {
+            exchange: self.exchange,
+            route: self.site.map_or("-", |site| &site.route.name),
             status: self.status,
             bytes,
             outcome: self.notes.outcome,
@@ -159,19 +160,33 @@ impl Ticket {
     }
 }
 
+/// All that the account needs when the last byte has gone.
+struct Ticket {
+    traffic: Arc<RouteTraffic>,
+    site: Option<Arc<Site>>,
+    log: Option<AccessLog>,
+    exchange: Exchange,
+    notes: Notes,
+    status: u16,
+}
+
 /// A streamed answer that writes its account when it ends, one way or the other.
 struct Counted {
     inner: BoxedBody,
     ticket: Option<Ticket>,
-    none: Arc<crate::traffic::RouteTraffic>,
     bytes: u64,
 }
 
 impl Counted {
     fn end(&mut self, ended: Ended) {
-        if let Some(ticket) = self.ticket.take() {
-            ticket.write(&self.none, self.bytes, ended);
-        }
+        let Some(ticket) = self.ticket.take() else { return };
+        let account = Account {
+            exchange: &ticket.exchange,
+            notes: &ticket.notes,
+            status: ticket.status,
+            site: ticket.site.as_deref(),
+        };
+        account.write(&ticket.traffic, ticket.log.as_ref(), self.bytes, ended);
     }
 }
 

@@ -1,7 +1,11 @@
 //! The request's whole way, room after room:
 //! `listen -> admit -> route -> cache -> compress -> origin`.
+//!
+//! What is stored is answered without a wait, so the way to a hit is a plain function; only a request
+//! that the origin must be asked for becomes a future.
 
 mod closing;
+mod errand;
 mod fetch;
 mod pass;
 mod question;
@@ -10,74 +14,99 @@ mod stored;
 
 use std::sync::Arc;
 
-use forebay_signals::clock;
-
 use crate::cache::lookup::{self, Found};
 use crate::edge::{Edge, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Room};
+use crate::listen::{Handler, Reply};
 use crate::{admit, identity};
-use closing::Notes;
-use pass::Forwarding;
+use closing::{Notes, close};
+use errand::{Ask, Errand};
 use question::Question;
 
-/// Answers one request; whatever goes wrong is an answer too.
-pub async fn serve(edge: Arc<Edge>, mut exchange: Exchange) -> Answer {
-    let snapshot = edge.snapshot();
-    exchange.id = identity::new_id();
-    let mut notes = Notes::default();
-    let answer = walk(&edge, &snapshot, &mut exchange, &mut notes).await;
-    closing::close(&edge, &snapshot, exchange, notes, answer)
+/// Answers every request that comes in; whatever goes wrong is an answer too.
+#[derive(Debug, Clone)]
+pub struct Pipeline(pub Arc<Edge>);
+
+impl Handler for Pipeline {
+    fn call(&self, mut exchange: Exchange) -> Reply {
+        let edge = &self.0;
+        let snapshot = edge.current();
+        exchange.id = identity::new_id();
+        if !snapshot.log.is_on() {
+            exchange.stamps.only_the_beginning();
+        }
+        let mut notes = Notes::default();
+        let answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
+            Ok(Way::Answered(answer)) => Ok(answer),
+            Ok(Way::Asks(errand)) => {
+                let (edge, snapshot) = (Arc::clone(edge), Arc::clone(&snapshot));
+                return Reply::Later(Box::pin(async move {
+                    let answer = errand.run(&edge, &snapshot, &mut exchange, &mut notes).await;
+                    close(&edge, &snapshot, exchange, notes, answer)
+                }));
+            }
+            Err(error) => Err(error),
+        };
+        Reply::Now(close(edge, &snapshot, exchange, notes, answer))
+    }
 }
 
-async fn walk(
+/// Where the walk ends.
+enum Way {
+    /// With an answer.
+    Answered(Answer),
+    /// At the origin's door.
+    Asks(Errand),
+}
+
+fn walk(
     edge: &Arc<Edge>,
-    snapshot: &Arc<Snapshot>,
+    snapshot: &Snapshot,
     exchange: &mut Exchange,
     notes: &mut Notes,
-) -> Result<Answer, Error> {
-    // Counted first: a refusal must cost less than what it protects.
-    notes.seat = Some(edge.in_flight.enter(snapshot.config.admit.max_in_flight)?);
+) -> Result<Way, Error> {
     admit::message(&snapshot.config.admit, |name, host| edge.covers(name, host), exchange)?;
-    exchange.stamps.leave(Room::Admit, clock::now());
+    exchange.leave(Room::Admit);
 
     let Some(matched) = snapshot.table.find(exchange) else {
         return Err(Error::new(ErrorKind::NoRoute, "no route matches"));
     };
     let site = &snapshot.sites[matched.index];
-    notes.site = Some(Arc::clone(site));
+    notes.site = Some(matched.index);
     // After the route is known: what is too much for one site may be right for another.
     admit::on_route(&site.route, exchange)?;
+    exchange.leave(Room::Route);
     if let Some(answer) = matched.own_answer(exchange) {
-        return answer;
+        return answer.map(Way::Answered);
     }
 
     let question = match question::of(site, exchange)? {
         Question::Cacheable(question) => question,
         // Nothing of it may be stored or served from the store: it goes straight through.
         Question::Pass(refusal) => {
-            pass::note(notes, refusal.into(), Some(refusal.label()));
             let target = matched.rewritten(exchange)?.unwrap_or_else(|| exchange.head.uri.clone());
-            let sent = pass::through(edge, site, exchange, target, Forwarding::Everything, notes);
-            return Box::pin(sent).await;
+            return Ok(Way::Asks(Errand::new(site, target, Ask::Pass(refusal))));
         }
     };
     let now_ms = edge.cache.ms(exchange.began());
     let view = question::view(exchange);
     let found = lookup::look(&edge.cache.memory, &question.key, view, site.policy(), now_ms);
-    exchange.stamps.leave(Room::Cache, clock::now());
+    exchange.leave(Room::Cache);
     match found {
-        Found::Usable(held, rule) => Ok(stored::hit(edge, exchange, &held, rule, notes)),
+        Found::Usable(held, rule) => {
+            Ok(Way::Answered(stored::hit(edge, exchange, &held, rule, notes)))
+        }
         // Stale is served first and fetched anew behind: a slow origin must not be felt.
         Found::StaleWhileRevalidate(held, rule) => {
             let target = question.target(&matched, exchange)?;
             refill::behind(edge, site, &question, exchange, target, &held);
-            Ok(stored::hit(edge, exchange, &held, Some(rule), notes))
+            Ok(Way::Answered(stored::hit(edge, exchange, &held, Some(rule), notes)))
         }
         // A fill is a task of its own: a client that leaves takes nothing from those who wait for it.
         found @ (Found::Validate(..) | Found::Missing | Found::MissingVariant) => {
             let target = question.target(&matched, exchange)?;
-            Box::pin(refill::ask(edge, site, question, exchange, target, found, notes)).await
+            Ok(Way::Asks(Errand::new(site, target, Ask::Fill(question, found))))
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use forebay_signals::clock;
 use http::header::{ACCEPT_ENCODING, HeaderValue};
 use http::{HeaderMap, Uri};
 
@@ -42,12 +41,12 @@ pub(super) async fn through(
     ask.body = std::mem::take(&mut exchange.body);
     ask.upgrade = exchange.upgrade.take();
     let answer = upstream.fetch(ask).await?;
-    exchange.stamps.leave(Room::Origin, clock::now());
+    exchange.leave(Room::Origin);
     notes.status = notes.status.answered(answer.status);
     invalidate(edge, exchange, &answer);
     let is_for_one = crate::compress::Shared::No;
     let answer = edge.compressor.on_the_way(&exchange.head, answer, is_for_one);
-    exchange.stamps.leave(Room::Compress, clock::now());
+    exchange.leave(Room::Compress);
     Ok(answer)
 }
 

@@ -74,7 +74,7 @@ pub(super) async fn ask(
             }
             Err(Missed::Failed(error)) => return rescue(edge, exchange, held, error, notes),
         };
-        exchange.stamps.leave(Room::Origin, clock::now());
+        exchange.leave(Room::Origin);
         if let Some(secondary) = head.other_variant(&exchange.head.fields, site.policy()) {
             // They read a variant that is not ours. Those who want ours gather under its own name.
             if key.len() == question.key.len() {
@@ -86,6 +86,22 @@ pub(super) async fn ask(
         }
         return Ok(answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
+}
+
+/// The edge is full: what is held may still do, where the rules allow it.
+pub(super) fn shed(
+    edge: &Arc<Edge>,
+    exchange: &Exchange,
+    found: Found,
+    error: Error,
+    notes: &mut Notes,
+) -> Result<Answer, Error> {
+    let (reason, rule, held) = reason_of(found);
+    notes.status = CacheStatus::forwarded(reason);
+    if let Some(rule) = rule {
+        notes.status = notes.status.because(rule.label());
+    }
+    rescue(edge, exchange, held, error, notes)
 }
 
 /// Fetches anew behind a stale answer that is being served.
@@ -199,6 +215,6 @@ fn answer_of(
         crate::compress::Shared::No
     };
     let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
-    exchange.stamps.leave(Room::Compress, clock::now());
+    exchange.leave(Room::Compress);
     answer
 }

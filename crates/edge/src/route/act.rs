@@ -51,7 +51,11 @@ pub fn edit(edits: &[FieldEdit], fields: &mut HeaderMap) {
 /// Edits what goes to the client. Stored lines are turned into a map only if one of them changes, so that
 /// a hit on a route that adds a field stays cheap.
 pub fn edit_answer(edits: &[FieldEdit], answer: &mut Answer) {
-    if edits.iter().any(|edit| holds(&answer.lines, name(edit))) {
+    let touches = |edit| {
+        let name = name(edit);
+        holds(&answer.lines, name) || holds(answer.own.as_bytes(), name)
+    };
+    if edits.iter().any(touches) {
         answer.fields_mut();
     }
     edit(edits, &mut answer.fields);

@@ -18,7 +18,8 @@ pub(super) struct Spans {
     pub(super) content_type: Span,
 }
 
-/// Fields that describe a connection or a hop (RFC 9111 §3.1), and those that each hit gets anew.
+/// Fields that describe a connection or a hop (RFC 9111 §3.1), and those that each hit gets anew: length,
+/// age, request id.
 fn is_stored(name: &HeaderName) -> bool {
     !(name == header::CONTENT_LENGTH
         || name == header::AGE
@@ -29,7 +30,10 @@ fn is_stored(name: &HeaderName) -> bool {
         || name == header::UPGRADE
         || name == header::PROXY_AUTHENTICATE
         || name == header::PROXY_AUTHORIZATION
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "proxy-authentication-info"))
+        || matches!(
+            name.as_str(),
+            "keep-alive" | "proxy-connection" | "proxy-authentication-info" | "x-request-id"
+        ))
 }
 
 fn stored(fields: &HeaderMap) -> impl Iterator<Item = (&HeaderName, &HeaderValue)> {

@@ -21,9 +21,9 @@ use super::write::{Fate, Writer};
 use super::{Settings, begin};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client};
-use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
+use crate::listen::{Coming, Handler, Reply};
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
 const READ_BYTES: usize = 8 * 1024;
@@ -46,6 +46,8 @@ struct Connection<S> {
     at_end: bool,
     /// No request has come yet: a drain still waits a moment for it.
     is_fresh: bool,
+    /// A drain has begun, and this connection knows.
+    is_drained: bool,
     writer: Writer,
     settings: Arc<Settings>,
 }
@@ -69,14 +71,16 @@ where
         input,
         at_end: false,
         is_fresh: true,
+        is_drained: false,
         writer: Writer::default(),
         settings,
     };
     let mut deadline = Deadline::new(clock::now() + connection.settings.head_timeout);
+    let mut drained = pin!(drain.begun());
     let mut end = End::Closed;
     loop {
-        let head = match connection.next_head(&mut deadline, &drain).await? {
-            Next::Head(head) => *head,
+        let head = match connection.next_head(&mut deadline, drained.as_mut()).await? {
+            Next::Head(head) => head,
             Next::Quiet => break,
             Next::Refused(error) => {
                 connection.refuse(&error).await?;
@@ -99,7 +103,7 @@ where
 }
 
 enum Next {
-    Head(Box<RequestHead>),
+    Head(RequestHead),
     /// Nothing came, or it ended between messages: close without a word.
     Quiet,
     Refused(Error),
@@ -112,11 +116,13 @@ enum After {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn next_head(&mut self, deadline: &mut Deadline, drain: &Drain) -> io::Result<Next> {
+    async fn next_head<D: Future<Output = ()>>(
+        &mut self,
+        deadline: &mut Deadline,
+        mut drained: Pin<&mut D>,
+    ) -> io::Result<Next> {
         let mut parser = HeadParser::default();
         let mut has_begun = false;
-        let mut drained = pin!(drain.begun());
-        let mut is_drained = false;
         if self.input.is_empty() {
             // An idle connection holds no buffer.
             self.input = BytesMut::new();
@@ -127,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match parser.take(&mut self.input, &limits) {
                     Ok(Some(head)) => {
                         self.is_fresh = false;
-                        return Ok(Next::Head(Box::new(head)));
+                        return Ok(Next::Head(head));
                     }
                     Ok(None) => {}
                     Err(error) => return Ok(Next::Refused(error.into())),
@@ -145,8 +151,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 if let Poll::Ready(read) = self.poll_read(context) {
                     return Poll::Ready(Some(read));
                 }
-                if !has_begun && !is_drained && drained.as_mut().poll(context).is_ready() {
-                    is_drained = true;
+                if !has_begun && !self.is_drained && drained.as_mut().poll(context).is_ready() {
+                    self.is_drained = true;
                     // Accepted in the last moment: its request may be on the way. One that has
                     // been served before knows that an idle connection may close.
                     let grace = if self.is_fresh { FRESH_GRACE } else { Duration::ZERO };
@@ -178,22 +184,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let head_keeps_alive = head.keeps_alive;
         let (mut content, body) =
             content::open(head.framing, head.expects_continue, &self.settings);
-        let exchange = begin(head, client.clone(), body);
-        let mut answer: Answer = {
-            // Boxed: it is by far the largest part, and an idle connection has none.
-            let mut handling = Box::pin(handler.call(exchange));
-            poll_fn(|context| {
-                if let Poll::Ready(answer) = handling.as_mut().poll(context) {
-                    return Poll::Ready(answer);
-                }
-                // A failed read of content is told to whoever reads the body, not to this loop.
-                if self.poll_content(&mut content, context).is_err() {
-                    content.fail(ErrorKind::ClientGone, "connection broke inside the content");
-                }
-                // What was read, or the lack of it, may be what the handler waits for.
-                handling.as_mut().poll(context)
-            })
-            .await
+        let mut answer = match handler.call(begin(head, client.clone(), body)) {
+            Reply::Now(answer) => answer,
+            Reply::Later(coming) => self.wait_for(coming, &mut content).await,
         };
         if answer.status == StatusCode::SWITCHING_PROTOCOLS
             && let Some(upgrade) = answer.upgrade.take()
@@ -211,6 +204,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return Ok(After::Close);
         }
         Ok(After::NextMessage)
+    }
+
+    /// Waits for the answer while content goes on being read.
+    async fn wait_for(&mut self, mut coming: Coming, content: &mut Content) -> Answer {
+        poll_fn(|context| {
+            if let Poll::Ready(answer) = coming.as_mut().poll(context) {
+                return Poll::Ready(answer);
+            }
+            // A failed read of content is told to whoever reads the body, not to this loop.
+            if self.poll_content(content, context).is_err() {
+                content.fail(ErrorKind::ClientGone, "connection broke inside the content");
+            }
+            // What was read, or the lack of it, may be what the handler waits for.
+            coming.as_mut().poll(context)
+        })
+        .await
     }
 
     /// Writes all of the answer while content goes on being read.

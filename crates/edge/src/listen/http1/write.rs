@@ -12,6 +12,9 @@ use tokio::io::AsyncWrite;
 
 use crate::exchange::{Answer, Body, BoxedBody};
 
+/// Content up to this size is copied behind the head: one plain write costs less than a gathering one.
+const FLAT_BYTES: usize = 4 * 1024;
+
 const CRLF: Bytes = Bytes::from_static(b"\r\n");
 
 /// Where the answer's content ends for the client.
@@ -60,7 +63,9 @@ impl Writer {
     pub(super) fn begin_upgrade(&mut self, answer: &Answer) {
         status_line(&mut self.head, answer.status);
         self.head.extend_from_slice(b"connection: upgrade\r\n");
+        self.head.extend_from_slice(&answer.lines);
         field_lines(&mut self.head, &answer.fields);
+        self.head.extend_from_slice(answer.own.as_bytes());
         self.head.extend_from_slice(b"\r\n");
     }
 
@@ -72,7 +77,7 @@ impl Writer {
         version: Version,
         wanted: Fate,
     ) -> Fate {
-        let Answer { status, lines, fields, body, .. } = answer;
+        let Answer { status, lines, fields, own, body, .. } = answer;
         let has_no_content = status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED
             || status.is_informational();
@@ -85,6 +90,7 @@ impl Writer {
         status_line(&mut self.head, status);
         self.head.extend_from_slice(&lines);
         field_lines(&mut self.head, &fields);
+        self.head.extend_from_slice(own.as_bytes());
         match ends {
             // RFC 9110 §8.6: none on 204 and 1xx; on HEAD and 304 the origin's own, if it sent one.
             _ if has_no_content || is_head => {
@@ -111,6 +117,9 @@ impl Writer {
         if !(is_head || has_no_content) {
             match body {
                 Body::Empty => {}
+                Body::Whole(bytes) if bytes.len() <= FLAT_BYTES => {
+                    self.head.extend_from_slice(&bytes);
+                }
                 Body::Whole(bytes) => self.data = bytes,
                 Body::Stream(stream) => self.source = Some((stream, ends)),
             }
@@ -159,7 +168,8 @@ impl Writer {
         io: &mut S,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
-        let count = if io.is_write_vectored() {
+        let is_one_piece = self.data.is_empty() && self.tail.is_empty();
+        let count = if io.is_write_vectored() && !is_one_piece {
             let slices =
                 [IoSlice::new(&self.head), IoSlice::new(&self.data), IoSlice::new(&self.tail)];
             ready!(Pin::new(io).poll_write_vectored(context, &slices))?
@@ -254,6 +264,9 @@ fn status_line(out: &mut BytesMut, status: StatusCode) {
 
 /// Fields except those that frame the message: they are ours.
 fn field_lines(out: &mut BytesMut, fields: &HeaderMap) {
+    if fields.is_empty() {
+        return;
+    }
     for (name, value) in fields {
         if name == CONTENT_LENGTH || name == TRANSFER_ENCODING || name == CONNECTION {
             continue;

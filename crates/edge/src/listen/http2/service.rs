@@ -15,8 +15,8 @@ use super::body::{Download, Upload};
 use super::head;
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Stamps};
-use crate::listen::Handler;
 use crate::listen::settings::Settings;
+use crate::listen::{Handler, Reply};
 
 /// What the requests of one connection share.
 pub(super) struct Service<H> {
@@ -36,7 +36,7 @@ impl<H: Handler> Service<H> {
         let ticket = Ticket::new(&self.activity, self.drain.guard());
         let is_head = request.method() == Method::HEAD;
         let (parts, content) = request.into_parts();
-        let exchange = head::check(parts, &self.settings.http1.limits).map(|head| Exchange {
+        let checked = head::check(parts, &self.settings.http1.limits).map(|head| Exchange {
             id: [b'0'; 32],
             client: self.client.clone(),
             head,
@@ -44,14 +44,17 @@ impl<H: Handler> Service<H> {
             upgrade: None,
             stamps: Stamps::new(clock::now()),
         });
-        if let Err(error) = &exchange {
-            self.refused(error);
-        }
-        let handler = self.handler.clone();
+        let reply = match checked {
+            Ok(exchange) => self.handler.call(exchange),
+            Err(error) => {
+                self.refused(&error);
+                Reply::Now(Answer::from(&error))
+            }
+        };
         async move {
-            let answer = match exchange {
-                Ok(exchange) => handler.call(exchange).await,
-                Err(error) => Answer::from(&error),
+            let answer = match reply {
+                Reply::Now(answer) => answer,
+                Reply::Later(coming) => coming.await,
             };
             Ok(response(answer, is_head, ticket))
         }

@@ -1,0 +1,66 @@
+//! What is left to do for a request that the store does not answer.
+
+use std::sync::Arc;
+
+use http::Uri;
+
+use super::closing::Notes;
+use super::pass::{self, Forwarding};
+use super::question::Cacheable;
+use super::refill;
+use crate::cache::lookup::Found;
+use crate::cache::rules::Refusal;
+use crate::edge::{Edge, Site, Snapshot};
+use crate::error::Error;
+use crate::exchange::{Answer, Exchange};
+
+/// A request at the origin's door.
+#[derive(Debug)]
+pub(super) struct Errand {
+    site: Arc<Site>,
+    /// Path and query as the origin is shown them.
+    target: Uri,
+    ask: Ask,
+}
+
+/// How the origin is asked.
+#[derive(Debug)]
+pub(super) enum Ask {
+    /// Past the cache, for this reason.
+    Pass(Refusal),
+    /// For the cache, and for whoever else waits for the same.
+    Fill(Cacheable, Found),
+}
+
+impl Errand {
+    pub(super) fn new(site: &Arc<Site>, target: Uri, ask: Ask) -> Errand {
+        Errand { site: Arc::clone(site), target, ask }
+    }
+
+    /// Asks the origin, if there is room for one request more. What the store answers never comes here:
+    /// when the edge is full, misses are shed and hits go on.
+    pub(super) async fn run(
+        self,
+        edge: &Arc<Edge>,
+        snapshot: &Snapshot,
+        exchange: &mut Exchange,
+        notes: &mut Notes,
+    ) -> Result<Answer, Error> {
+        let Errand { site, target, ask } = self;
+        let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight);
+        match ask {
+            Ask::Pass(refusal) => {
+                pass::note(notes, refusal.into(), Some(refusal.label()));
+                notes.seat = Some(seat?);
+                pass::through(edge, &site, exchange, target, Forwarding::Everything, notes).await
+            }
+            Ask::Fill(question, found) => {
+                notes.seat = match seat {
+                    Ok(seat) => Some(seat),
+                    Err(error) => return refill::shed(edge, exchange, found, error, notes),
+                };
+                refill::ask(edge, &site, question, exchange, target, found, notes).await
+            }
+        }
+    }
+}
