@@ -1,7 +1,9 @@
 //! Drain: told once, seen by every loop, waited for with a deadline.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use tokio::sync::{Notify, watch};
@@ -18,6 +20,8 @@ pub struct Drain {
 #[derive(Debug)]
 struct Shared {
     tell: watch::Sender<bool>,
+    /// The same for those who look often.
+    has_begun: AtomicBool,
     guards: AtomicUsize,
     last_gone: Notify,
 }
@@ -25,7 +29,12 @@ struct Shared {
 impl Default for Drain {
     fn default() -> Drain {
         let (tell, begun) = watch::channel(false);
-        let shared = Shared { tell, guards: AtomicUsize::new(0), last_gone: Notify::new() };
+        let shared = Shared {
+            tell,
+            has_begun: AtomicBool::new(false),
+            guards: AtomicUsize::new(0),
+            last_gone: Notify::new(),
+        };
         Drain { shared: Arc::new(shared), begun }
     }
 }
@@ -33,12 +42,14 @@ impl Default for Drain {
 impl Drain {
     /// Begins the drain; later calls change nothing.
     pub fn begin(&self) {
+        // First: whoever is woken must see it.
+        self.shared.has_begun.store(true, Ordering::Release);
         self.shared.tell.send_replace(true);
     }
 
     /// True once the drain has begun.
     pub fn has_begun(&self) -> bool {
-        *self.begun.borrow()
+        self.shared.has_begun.load(Ordering::Acquire)
     }
 
     /// Waits until the drain begins.
@@ -46,6 +57,16 @@ impl Drain {
         let mut begun = self.begun.clone();
         // The sender lives in `shared`, which we hold: waiting cannot fail.
         drop(begun.wait_for(|begun| *begun).await);
+    }
+
+    /// For a task that looks at the drain whenever it is polled.
+    pub fn lookout(&self) -> Lookout {
+        let drain = self.clone();
+        Lookout {
+            drain: self.clone(),
+            begun: Box::pin(async move { drain.begun().await }),
+            told: None,
+        }
     }
 
     /// Holds the drain open while something is under way.
@@ -72,6 +93,28 @@ impl Drain {
                 return self.held();
             }
         }
+    }
+}
+
+/// Looks whether a drain has begun, for next to nothing as long as one and the same task asks.
+pub struct Lookout {
+    drain: Drain,
+    begun: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Whom the drain will wake.
+    told: Option<Waker>,
+}
+
+impl Lookout {
+    /// Ready, time and again, once the drain has begun; otherwise the task is woken when it does.
+    pub fn poll_begun(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.drain.has_begun() {
+            return Poll::Ready(());
+        }
+        if !self.told.as_ref().is_some_and(|told| told.will_wake(context.waker())) {
+            self.told = Some(context.waker().clone());
+            return self.begun.as_mut().poll(context);
+        }
+        Poll::Pending
     }
 }
 

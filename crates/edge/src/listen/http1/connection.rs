@@ -1,16 +1,16 @@
 //! One client connection: requests in order, answers in order, every wait with a deadline.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::mem::MaybeUninit;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use forebay_signals::clock;
-use forebay_signals::drain::Drain;
+use forebay_signals::drain::{Drain, Lookout};
 use http::{Method, StatusCode};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -76,10 +76,10 @@ where
         settings,
     };
     let mut deadline = Deadline::new(clock::now() + connection.settings.head_timeout);
-    let mut drained = pin!(drain.begun());
+    let mut drained = drain.lookout();
     let mut end = End::Closed;
     loop {
-        let head = match connection.next_head(&mut deadline, drained.as_mut()).await? {
+        let head = match connection.next_head(&mut deadline, &mut drained).await? {
             Next::Head(head) => head,
             Next::Quiet => break,
             Next::Refused(error) => {
@@ -116,10 +116,10 @@ enum After {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn next_head<D: Future<Output = ()>>(
+    async fn next_head(
         &mut self,
         deadline: &mut Deadline,
-        mut drained: Pin<&mut D>,
+        drained: &mut Lookout,
     ) -> io::Result<Next> {
         let mut parser = HeadParser::default();
         let mut has_begun = false;
@@ -151,7 +151,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 if let Poll::Ready(read) = self.poll_read(context) {
                     return Poll::Ready(Some(read));
                 }
-                if !has_begun && !self.is_drained && drained.as_mut().poll(context).is_ready() {
+                if !has_begun && !self.is_drained && drained.poll_begun(context).is_ready() {
                     self.is_drained = true;
                     // Accepted in the last moment: its request may be on the way. One that has
                     // been served before knows that an idle connection may close.

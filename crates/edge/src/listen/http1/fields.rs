@@ -39,20 +39,35 @@ impl LineScanner {
 }
 
 /// Parses field lines up to the empty line. Names and values are slices of `block`.
-pub fn parse(block: &Bytes, mut at: usize, most: usize) -> Result<HeaderMap, HeadError> {
-    let mut fields = HeaderMap::with_capacity(16);
+pub fn parse(block: &Bytes, at: usize, most: usize) -> Result<HeaderMap, HeadError> {
+    let mut fields = HeaderMap::new();
+    each(block, at, most, |name, value| {
+        fields.try_append(name, value).map(drop).map_err(|_| HeadError::TooManyFields)
+    })?;
+    Ok(fields)
+}
+
+/// Parses field lines up to the empty line and hands each to `take`, in order.
+pub fn each(
+    block: &Bytes,
+    mut at: usize,
+    most: usize,
+    mut take: impl FnMut(HeaderName, HeaderValue) -> Result<(), HeadError>,
+) -> Result<(), HeadError> {
+    let mut count = 0;
     loop {
         let rest = block.get(at..).ok_or(HeadError::BadField)?;
         let length = memchr::memchr(b'\n', rest).ok_or(HeadError::BadField)?;
         let line = rest.get(..length.saturating_sub(1)).ok_or(HeadError::BadField)?;
         if line.is_empty() {
-            return Ok(fields);
+            return Ok(());
         }
-        if fields.len() == most {
+        if count == most {
             return Err(HeadError::TooManyFields);
         }
         let (name, value) = parse_line(block, at, line)?;
-        fields.try_append(name, value).map_err(|_| HeadError::TooManyFields)?;
+        take(name, value)?;
+        count += 1;
         at += length + 1;
     }
 }

@@ -3,7 +3,6 @@
 #![warn(clippy::indexing_slicing)]
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::fields::{self, LineScanner};
@@ -175,12 +174,13 @@ pub fn parse(block: &Bytes, limits: &HeadLimits) -> Result<RequestHead, HeadErro
         _ => return Err(HeadError::BadLine),
     };
     let target = target::parse(&method, block.slice_ref(target))?;
-    let mut fields = fields::parse(block, line_end + 1, limits.fields)?;
-    let authority = host(&mut fields, target.authority, version)?;
-    let framing = framing(&mut fields, version)?;
-    let expects_continue = expectation(&mut fields, version)?;
-    let (keeps_alive, upgrade) = hop_by_hop(&mut fields, version);
-    let uri = target.uri;
+    let mut said = Said::default();
+    fields::each(block, line_end + 1, limits.fields, |name, value| said.take(name, value))?;
+    let authority = host(&said.host, target.authority, version)?;
+    let framing = framing(&said, version)?;
+    let expects_continue = expectation(&said.expect, version)?;
+    let (keeps_alive, upgrade) = said.hop_by_hop(version);
+    let (uri, fields) = (target.uri, said.fields);
     Ok(RequestHead {
         method,
         uri,
@@ -204,23 +204,94 @@ fn split_line(line: &[u8]) -> Result<[&[u8]; 3], HeadError> {
     Ok([method, target, version])
 }
 
+/// What the fields say: of the message and its connection, each in its place, and everything else.
+#[derive(Debug, Default)]
+struct Said {
+    host: Once,
+    length: Once,
+    coding: Once,
+    expect: Once,
+    connection: Vec<HeaderValue>,
+    upgrade: Option<HeaderValue>,
+    fields: HeaderMap,
+}
+
+/// A field that may stand once.
+#[derive(Debug, Default)]
+struct Once {
+    value: Option<HeaderValue>,
+    is_repeated: bool,
+}
+
+impl Once {
+    fn set(&mut self, value: HeaderValue) {
+        self.is_repeated |= self.value.is_some();
+        self.value = Some(value);
+    }
+
+    fn only(&self, error: HeadError) -> Result<Option<&HeaderValue>, HeadError> {
+        if self.is_repeated { Err(error) } else { Ok(self.value.as_ref()) }
+    }
+}
+
+impl Said {
+    fn take(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), HeadError> {
+        match name.as_str() {
+            "host" => self.host.set(value),
+            "content-length" => self.length.set(value),
+            "transfer-encoding" => self.coding.set(value),
+            "expect" => self.expect.set(value),
+            "connection" => self.connection.push(value),
+            "upgrade" => self.upgrade = self.upgrade.take().or(Some(value)),
+            // For this hop alone (RFC 9110 §7.6.1).
+            "keep-alive" | "proxy-connection" | "te" | "trailer" | "proxy-authorization" => {}
+            _ => {
+                return self
+                    .fields
+                    .try_append(name, value)
+                    .map(drop)
+                    .map_err(|_| HeadError::TooManyFields);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads Connection and removes what it names: whether the connection goes on, and to what.
+    fn hop_by_hop(&mut self, version: Version) -> (bool, Option<HeaderValue>) {
+        let (mut asks_close, mut asks_keep_alive, mut asks_upgrade) = (false, false, false);
+        let lines = self.connection.iter().map(HeaderValue::as_bytes);
+        for token in lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii)
+        {
+            if token.eq_ignore_ascii_case(b"close") {
+                asks_close = true;
+            } else if token.eq_ignore_ascii_case(b"keep-alive") {
+                asks_keep_alive = true;
+            } else if token.eq_ignore_ascii_case(b"upgrade") {
+                asks_upgrade = true;
+            } else if let Ok(name) = HeaderName::from_bytes(token) {
+                self.fields.remove(name);
+            }
+        }
+        let upgrade = self.upgrade.take().filter(|protocol| {
+            // h2c through a proxy is a tunnel past every rule; RFC 9113 dropped it.
+            asks_upgrade && version == Version::HTTP_11 && !protocol.as_bytes().starts_with(b"h2c")
+        });
+        // `close` wins over `keep-alive` in whichever order they stand.
+        let keeps_alive = !asks_close && (version == Version::HTTP_11 || asks_keep_alive);
+        (keeps_alive, upgrade)
+    }
+}
+
 fn host(
-    fields: &mut HeaderMap,
+    said: &Once,
     from_target: Option<String>,
     version: Version,
 ) -> Result<Option<String>, HeadError> {
-    let mut values = fields.get_all(HOST).iter();
-    let (first, second) = (values.next(), values.next());
-    if second.is_some() || (first.is_none() && version == Version::HTTP_11) {
-        return Err(HeadError::BadHost);
-    }
-    let host = match first {
+    let host = match said.only(HeadError::BadHost)? {
         Some(value) => Some(target::authority(value.as_bytes()).ok_or(HeadError::BadHost)?),
+        None if version == Version::HTTP_11 => return Err(HeadError::BadHost),
         None => None,
     };
-    if first.is_some() {
-        fields.remove(HOST);
-    }
     match (host, from_target) {
         // RFC 9112 §3.2.2 lets the target win; a client that names two hosts is refused instead.
         (Some(host), Some(target)) if host != target => Err(HeadError::HostMismatch),
@@ -228,24 +299,19 @@ fn host(
     }
 }
 
-fn framing(fields: &mut HeaderMap, version: Version) -> Result<Framing, HeadError> {
-    let coding = only(fields, &TRANSFER_ENCODING).map_err(|()| HeadError::BadTransferEncoding)?;
-    let length = only(fields, &CONTENT_LENGTH).map_err(|()| HeadError::BadLength)?;
+fn framing(said: &Said, version: Version) -> Result<Framing, HeadError> {
+    let coding = said.coding.only(HeadError::BadTransferEncoding)?;
+    let length = said.length.only(HeadError::BadLength)?;
     match (coding, length) {
         (None, None) => Ok(Framing::None),
         (Some(_), Some(_)) => Err(HeadError::TwoFramings),
         (Some(_), None) if version == Version::HTTP_10 => Err(HeadError::BadTransferEncoding),
-        (Some(coding), None) => {
-            if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                return Err(HeadError::UnknownCoding);
-            }
-            fields.remove(TRANSFER_ENCODING);
-            Ok(Framing::Chunked)
+        (Some(coding), None) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
+            Err(HeadError::UnknownCoding)
         }
+        (Some(_), None) => Ok(Framing::Chunked),
         (None, Some(length)) => {
-            let length = content_length(length.as_bytes()).ok_or(HeadError::BadLength)?;
-            fields.remove(CONTENT_LENGTH);
-            Ok(Framing::Length(length))
+            content_length(length.as_bytes()).map(Framing::Length).ok_or(HeadError::BadLength)
         }
     }
 }
@@ -258,71 +324,13 @@ pub fn content_length(bytes: &[u8]) -> Option<u64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-fn only<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, ()> {
-    let mut values = fields.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (first, None) => Ok(first),
-        _ => Err(()),
-    }
-}
-
-fn expectation(fields: &mut HeaderMap, version: Version) -> Result<bool, HeadError> {
-    let Some(expect) = only(fields, &EXPECT).map_err(|()| HeadError::BadExpectation)? else {
-        return Ok(false);
-    };
+fn expectation(said: &Once, version: Version) -> Result<bool, HeadError> {
+    let Some(expect) = said.only(HeadError::BadExpectation)? else { return Ok(false) };
     if !expect.as_bytes().eq_ignore_ascii_case(b"100-continue") {
         return Err(HeadError::BadExpectation);
     }
-    fields.remove(EXPECT);
     // RFC 9110 §10.1.1: in a 1.0 request the expectation is ignored.
     Ok(version == Version::HTTP_11)
-}
-
-/// Reads Connection and removes what ends here (RFC 9110 §7.6.1).
-fn hop_by_hop(fields: &mut HeaderMap, version: Version) -> (bool, Option<HeaderValue>) {
-    let mut keeps_alive = version == Version::HTTP_11;
-    let mut asks_upgrade = false;
-    let mut named: Vec<HeaderName> = Vec::new();
-    for value in fields.get_all(CONNECTION) {
-        for token in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            if token.eq_ignore_ascii_case(b"close") {
-                keeps_alive = false;
-            } else if token.eq_ignore_ascii_case(b"keep-alive") {
-                keeps_alive |= version == Version::HTTP_10;
-            } else if token.eq_ignore_ascii_case(b"upgrade") {
-                asks_upgrade = true;
-            } else if let Ok(name) = HeaderName::from_bytes(token) {
-                named.push(name);
-            }
-        }
-    }
-    // `close` wins over `keep-alive` in whichever order they stand.
-    let closes = fields.get_all(CONNECTION).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| *byte == b',')
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
-    });
-    let upgrade = fields.remove(UPGRADE).filter(|protocol| {
-        // h2c through a proxy is a tunnel past every rule; RFC 9113 dropped it.
-        asks_upgrade && version == Version::HTTP_11 && !protocol.as_bytes().starts_with(b"h2c")
-    });
-    for name in &named {
-        fields.remove(name);
-    }
-    // They are seldom there: one look over all names is cheaper than to try each of these.
-    while let Some(name) = fields.keys().find(|name| ends_here(name)).cloned() {
-        fields.remove(name);
-    }
-    (keeps_alive && !closes, upgrade)
-}
-
-/// Fields for the next hop alone (RFC 9110 §7.6.1).
-fn ends_here(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "te" | "trailer" | "proxy-authorization"
-    )
 }
 
 #[cfg(test)]

@@ -57,29 +57,35 @@ fn path_only(path: Bytes) -> Result<Uri, HeadError> {
 /// Checks `host[:port]` and lowers it; `None` for anything that could be read in two ways:
 /// userinfo, percent signs, blanks, commas, an empty host, a port that is no port.
 pub fn authority(bytes: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (inner, after) = rest.split_once(']')?;
-            inner.parse::<std::net::Ipv6Addr>().ok()?;
-            (
-                text.get(..inner.len() + 2)?,
-                after.strip_prefix(':').or(after.is_empty().then_some("")),
-            )
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, Some("")),
-        },
+    let host_len = if bytes.first() == Some(&b'[') {
+        let inner = memchr::memchr(b']', bytes)?;
+        let address = std::str::from_utf8(bytes.get(1..inner)?).ok()?;
+        address.parse::<std::net::Ipv6Addr>().ok()?;
+        inner + 1
+    } else {
+        bytes.iter().take_while(|byte| is_of_name(**byte)).count()
     };
-    let port = port?;
-    let is_name =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let host_fits = host.starts_with('[') || (!host.is_empty() && host.bytes().all(is_name));
-    let port_fits = port.is_empty()
-        || (port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    (host_fits && port_fits && host.len() <= 255)
-        .then(|| text.trim_end_matches(':').to_ascii_lowercase())
+    let (host, rest) = bytes.split_at_checked(host_len)?;
+    let port = match rest {
+        [] => rest,
+        [b':', port @ ..] => port,
+        _ => return None,
+    };
+    let number = |port: &[u8]| {
+        let digits = std::str::from_utf8(port).ok().filter(|_| port.iter().all(u8::is_ascii_digit));
+        digits.and_then(|digits| digits.parse::<u16>().ok())
+    };
+    if host.is_empty() || host.len() > 255 || !(port.is_empty() || number(port).is_some()) {
+        return None;
+    }
+    // A colon without a port says nothing.
+    let named = if port.is_empty() { host } else { bytes };
+    String::from_utf8(named.to_ascii_lowercase()).ok()
+}
+
+/// Bytes of a registered name that no two programs read differently.
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ use crate::exchange::{Answer, Body, BoxedBody};
 /// Content up to this size is copied behind the head: one plain write costs less than a gathering one.
 const FLAT_BYTES: usize = 4 * 1024;
 
+/// Room for what stands in a head besides stored and own lines, so that a hit's head grows once.
+const ROOM_BYTES: usize = 96;
+
 const CRLF: Bytes = Bytes::from_static(b"\r\n");
 
 /// Where the answer's content ends for the client.
@@ -87,6 +90,11 @@ impl Writer {
             None if is_head || has_no_content => (Ends::Chunked, wanted),
             None => (Ends::WithConnection, Fate::Close),
         };
+        let flat = match &body {
+            Body::Whole(bytes) if bytes.len() <= FLAT_BYTES => bytes.len(),
+            _ => 0,
+        };
+        self.head.reserve(lines.len() + own.as_bytes().len() + flat + ROOM_BYTES);
         status_line(&mut self.head, status);
         self.head.extend_from_slice(&lines);
         field_lines(&mut self.head, &fields);
@@ -254,7 +262,10 @@ impl Writer {
 }
 
 fn status_line(out: &mut BytesMut, status: StatusCode) {
-    out.reserve(512);
+    if status == StatusCode::OK {
+        out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        return;
+    }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.extend_from_slice(b" ");
