@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use hyper::upgrade::OnUpgrade;
 
@@ -70,7 +70,13 @@ impl Answer {
             }
         }
         if !self.own.as_bytes().is_empty() {
-            append(&mut self.fields, &std::mem::take(&mut self.own).into());
+            let own: Bytes = std::mem::take(&mut self.own).into();
+            for (name, mut value) in field_lines(&own) {
+                // Another value in every answer: a compression table full of them (RFC 7541 §2.3.2)
+                // would hold nothing that is ever found again.
+                value.set_sensitive(name != DATE);
+                self.fields.append(name, value);
+            }
         }
         &mut self.fields
     }
