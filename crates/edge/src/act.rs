@@ -39,10 +39,11 @@ pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<(), StartErr
 /// Removes everything stored for a URL; says how many keys that were.
 pub fn purge(edge: &Edge, url: &str, mode: Mode) -> Result<u64, String> {
     let (scheme, authority, uri) = split(url)?;
+    let stored = edge.snapshot().stored_url(scheme, &authority, &uri);
     if mode == Mode::Count {
-        return Ok(u64::from(edge.cache.holds(scheme, &authority, &uri)));
+        return Ok(edge.cache.count(&stored));
     }
-    let purged = u64::from(edge.cache.purge(scheme, &authority, &uri));
+    let purged = edge.cache.purge(&stored);
     edge.journal.write("operator", format!("purged `{url}`: {purged} stored"));
     Ok(purged)
 }

@@ -8,14 +8,16 @@ use arc_swap::ArcSwap;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
+use http::Uri;
 
 use crate::access_log::AccessLog;
 use crate::admit::InFlight;
-use crate::cache::Cache;
+use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
 use crate::config::Config;
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
+use crate::exchange::Scheme;
 use crate::listen::{self, Entrance, OpenError};
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
@@ -54,6 +56,8 @@ pub struct Snapshot {
     pub table: Table,
     /// Routes with what belongs to them, in the order of the settings.
     pub sites: Vec<Arc<Site>>,
+    /// Policies that routes name, each once.
+    pub policies: Vec<Arc<Policy>>,
     /// Applications.
     pub origins: Arc<Origins>,
     /// Access log.
@@ -223,6 +227,17 @@ impl Snapshot {
             Arc::new(Site { route: route.clone(), upstream, traffic: traffic.of(&route.name) })
         };
         let sites = config.routes.iter().map(site).collect();
-        Ok(Snapshot { config, table, sites, origins, log })
+        let mut policies: Vec<Arc<Policy>> = Vec::new();
+        for policy in config.routes.iter().filter_map(|route| route.policy.as_ref()) {
+            if !policies.iter().any(|known| Arc::ptr_eq(known, policy) || known == policy) {
+                policies.push(Arc::clone(policy));
+            }
+        }
+        Ok(Snapshot { config, table, sites, policies, origins, log })
+    }
+
+    /// A URL as the store knows it under the policies in force.
+    pub fn stored_url(&self, scheme: Scheme, authority: &str, uri: &Uri) -> StoredUrl {
+        StoredUrl::new(scheme, authority, uri, self.policies.iter().map(|policy| &**policy))
     }
 }

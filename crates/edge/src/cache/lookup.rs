@@ -65,7 +65,7 @@ pub fn look(
         }
     };
     let stored = at(object, now_ms);
-    if stored.object.must_validate() {
+    if memory.must_validate(&stored.object) {
         // An unsafe request went to this URI since it was stored (RFC 9111 §4.4).
         return Found::Validate(stored, Rule::Stale);
     }

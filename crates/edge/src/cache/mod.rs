@@ -68,18 +68,20 @@ impl Cache {
     }
 
     /// What an unsafe request may have changed is validated before it is used again (RFC 9111 §4.4).
-    pub fn invalidate(&self, scheme: Scheme, authority: &str, uri: &Uri) {
-        self.memory.invalidate(&url_key(scheme, authority, uri));
+    pub fn invalidate(&self, url: &StoredUrl) {
+        for key in url.keys() {
+            self.memory.invalidate(key);
+        }
     }
 
-    /// Removes what is stored for a URL; true if there was something.
-    pub fn purge(&self, scheme: Scheme, authority: &str, uri: &Uri) -> bool {
-        self.memory.purge(&url_key(scheme, authority, uri))
+    /// Removes what is stored for a URL; says how many keys that were. Not for a runtime's thread.
+    pub fn purge(&self, url: &StoredUrl) -> u64 {
+        url.keys().map(|key| self.memory.purge_url(key)).sum()
     }
 
-    /// True if something is stored for a URL.
-    pub fn holds(&self, scheme: Scheme, authority: &str, uri: &Uri) -> bool {
-        self.memory.find(&url_key(scheme, authority, uri)).is_some()
+    /// How many keys are stored for a URL. Not for a runtime's thread.
+    pub fn count(&self, url: &StoredUrl) -> u64 {
+        url.keys().map(|key| self.memory.count_url(key)).sum()
     }
 
     /// Sizes and counts.
@@ -148,9 +150,33 @@ impl Head {
     }
 }
 
-fn url_key(scheme: Scheme, authority: &str, uri: &Uri) -> Vec<u8> {
-    let mut key = Vec::new();
-    let fields = HeaderMap::new();
-    key::primary_key(key::KeySource { scheme, authority, uri, fields: &fields }, None, &mut key);
-    key
+/// A URL as the keys of the store begin with it: once for each way in which a policy may write its query.
+#[derive(Debug)]
+pub struct StoredUrl(Vec<Vec<u8>>);
+
+impl StoredUrl {
+    /// The URL under these policies, and without one.
+    pub fn new<'p>(
+        scheme: Scheme,
+        authority: &str,
+        uri: &Uri,
+        policies: impl IntoIterator<Item = &'p Policy>,
+    ) -> StoredUrl {
+        let fields = HeaderMap::new();
+        let source = key::KeySource { scheme, authority, uri, fields: &fields };
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        for policy in std::iter::once(None).chain(policies.into_iter().map(Some)) {
+            let mut key = Vec::new();
+            key::primary_key(source, policy, &mut key);
+            key.truncate(key::url_of(&key).len());
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        StoredUrl(keys)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
 }

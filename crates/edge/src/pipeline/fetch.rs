@@ -14,6 +14,7 @@ use crate::cache::fill::{FillLead, Keep};
 use crate::cache::lookup::{Stored, at};
 use crate::cache::rules::conditional::{Validators, add_validators, strip_conditions};
 use crate::cache::rules::freshen::{confirms, freshen};
+use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{
     AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_serve_stale_on_error,
     may_store, vary,
@@ -208,6 +209,8 @@ impl Fill {
         let mut secondary = Vec::new();
         vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
         let ttl = granted.as_ref().map(|grant| grant.freshness.ttl(grant.freshness.initial_age()));
+        // It was for us (Edge Architecture Specification §2.2); a cache behind us would obey it too.
+        fields.remove(SURROGATE_CONTROL);
         let head = Head::Arriving {
             status,
             fields,

@@ -7,6 +7,7 @@ use http::{HeaderMap, Uri};
 
 use super::closing::Notes;
 use crate::cache::rules::AnswerView;
+use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::invalidate::{Target, invalidated};
 use crate::cache::safety;
 use crate::cache::status::{CacheStatus, Forward};
@@ -38,6 +39,14 @@ pub(super) async fn through(
 ) -> Result<Answer, Error> {
     let upstream = upstream(site)?;
     let mut ask = ask(site, exchange, target, forwarding);
+    if forwarding == Forwarding::Listed {
+        // The answer is for this client alone and may be what its conditions and ranges make of it.
+        for name in CONDITIONS {
+            for value in exchange.head.fields.get_all(&name) {
+                ask.fields.append(name.clone(), value.clone());
+            }
+        }
+    }
     ask.body = std::mem::take(&mut exchange.body);
     ask.upgrade = exchange.upgrade.take();
     let answer = upstream.fetch(ask).await?;
@@ -101,7 +110,13 @@ fn invalidate(edge: &Edge, exchange: &Exchange, answer: &Answer) {
     let target =
         Target { scheme: exchange.client.scheme, authority: &head.authority, uri: &head.uri };
     let seen = AnswerView { status: answer.status, fields: &answer.fields };
-    for uri in invalidated(&head.method, target, seen) {
-        edge.cache.invalidate(exchange.client.scheme, &head.authority, &uri);
+    let changed = invalidated(&head.method, target, seen);
+    if changed.is_empty() {
+        return;
+    }
+    let snapshot = edge.snapshot();
+    for uri in changed {
+        let url = snapshot.stored_url(exchange.client.scheme, &head.authority, &uri);
+        edge.cache.invalidate(&url);
     }
 }

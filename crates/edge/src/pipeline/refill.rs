@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use forebay_signals::clock;
-use http::header::RANGE;
-use http::{Method, StatusCode, Uri};
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http_body::Body as _;
 
 use super::closing::Notes;
 use super::fetch::Fill;
@@ -12,10 +13,11 @@ use super::pass::{self, Forwarding};
 use super::question::Cacheable;
 use super::stored;
 use crate::cache::Head;
-use crate::cache::fill::{FillReader, Join, Missed};
+use crate::cache::fill::{FillReader, Join, Missed, Part};
 use crate::cache::lookup::{Found, Stored, at};
-use crate::cache::rules::conditional::{Validators, is_not_modified};
+use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
 use crate::cache::rules::directives::RequestDirectives;
+use crate::cache::rules::range::{self, Selection};
 use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
 use crate::cache::status::{CacheStatus, Forward};
 use crate::edge::{Edge, Site};
@@ -46,12 +48,10 @@ pub(super) async fn ask(
             "only-if-cached, and nothing usable is stored",
         ));
     }
-    // A HEAD stores nothing, a range fetches less than the whole, and a key that was found not to be
-    // shareable makes nobody wait for another's answer.
+    // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
+    // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
-    let is_whole =
-        exchange.head.method == Method::GET && (held.is_some() || !fields.contains_key(RANGE));
-    if !is_whole || edge.cache.memory.is_passed(&question.key, now_ms) {
+    if edge.cache.memory.is_passed(&question.key, now_ms) {
         let answer = go_alone(edge, site, exchange, target, notes).await;
         return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
     }
@@ -82,6 +82,11 @@ pub(super) async fn ask(
                 key.extend_from_slice(&secondary);
                 continue;
             }
+            return go_alone(edge, site, exchange, target, notes).await;
+        }
+        if exchange.head.fields.contains_key(RANGE) && !is_kept(edge, &head, &reader) {
+            // Too much would go by before the part that is asked for, and nobody else would have it.
+            drop(reader);
             return go_alone(edge, site, exchange, target, notes).await;
         }
         return Ok(answer_of(edge, exchange, &head, reader, is_leader, notes));
@@ -169,6 +174,17 @@ fn rescue(
     }
 }
 
+/// True if the answer will be stored, as far as its head says.
+fn is_kept(edge: &Edge, head: &Head, reader: &FillReader<Head>) -> bool {
+    let length = reader.size_hint().lower();
+    match head {
+        Head::Stored { .. } => true,
+        Head::Arriving { grant, .. } => {
+            grant.is_ok() && length <= edge.cache.memory.max_object_bytes()
+        }
+    }
+}
+
 fn answer_of(
     edge: &Arc<Edge>,
     exchange: &mut Exchange,
@@ -208,13 +224,49 @@ fn answer_of(
         answer.status = StatusCode::NOT_MODIFIED;
         return answer;
     }
+    if exchange.head.method == Method::GET
+        && status == StatusCode::OK
+        && let Some(length) = reader.size_hint().exact()
+        && let Some(part) = part_of(asked, fields, length)
+    {
+        return partial(answer, part, length, reader);
+    }
     answer.body = Body::stream(reader);
     let shared = if matches!(head, Head::Arriving { grant: Ok(_), .. }) {
         crate::compress::Shared::Yes
     } else {
         crate::compress::Shared::No
     };
+    if exchange.head.method == Method::HEAD {
+        if let Some(length) = answer.body.size_hint().exact() {
+            answer.fields.insert(CONTENT_LENGTH, length.into());
+        }
+        // The fill goes on without this reader if the answer may be stored.
+        answer.body = Body::Empty;
+    }
     let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
     exchange.leave(Room::Compress);
+    answer
+}
+
+/// The one part of an arriving answer that is asked for; of several, the whole is the better answer.
+fn part_of(asked: &HeaderMap, fields: &HeaderMap, length: u64) -> Option<Selection> {
+    let applies =
+        asked.contains_key(RANGE) && range_applies(asked, &Validators::of(fields), clock::wall());
+    let selection = if applies { range::select(asked, length) } else { Selection::Whole };
+    matches!(selection, Selection::One(_) | Selection::Unsatisfiable).then_some(selection)
+}
+
+fn partial(mut answer: Answer, part: Selection, length: u64, reader: FillReader<Head>) -> Answer {
+    if let Selection::One(part) = part {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        answer.fields.insert(CONTENT_RANGE, range::content_range(&part, length));
+        answer.body = Body::stream(Part::new(reader, part));
+    } else {
+        answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
+        answer.fields.clear();
+        answer.fields.insert(CONTENT_RANGE, range::content_range_unsatisfied(length));
+        answer.fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
     answer
 }

@@ -8,6 +8,7 @@
 
 mod content;
 mod lead;
+mod part;
 mod place;
 mod reader;
 mod state;
@@ -17,6 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use lead::{Abandoned, FillLead};
+pub use part::Part;
 pub use reader::{FillReader, Missed};
 pub use table::{Fills, Join};
 

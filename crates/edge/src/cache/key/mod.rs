@@ -86,6 +86,12 @@ fn write_fields(fields: &HeaderMap, policy: &Policy, key: &mut Vec<u8>) {
     }
 }
 
+/// The part of a key that every request for the same URL shares, whatever fields and cookies say.
+pub fn url_of(key: &[u8]) -> &[u8] {
+    let end = memchr::memchr(b'\n', key).unwrap_or(key.len());
+    key.get(..end).unwrap_or(key)
+}
+
 /// Path and query for the origin, with the query that [`primary_key`] returned.
 pub fn shown_target(uri: &Uri, query: Option<&str>) -> Uri {
     if uri.query() == query {

@@ -3,6 +3,8 @@
 use http::HeaderValue;
 use http::header::{self, HeaderMap, HeaderName};
 
+use crate::cache::rules::targeted::SURROGATE_CONTROL;
+
 /// Where a value lies within the lines; a value never starts at 0, its name does.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Span {
@@ -44,25 +46,48 @@ pub(super) fn lines_len(fields: &HeaderMap) -> usize {
     stored(fields).map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-pub(super) fn write_lines(out: &mut Vec<u8>, origin: usize, fields: &HeaderMap, spans: &mut Spans) {
-    for (name, value) in stored(fields) {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
+/// Fields that the rules need again when the object is validated, and that no client is shown: they were
+/// for us (Edge Architecture Specification §2.2).
+fn is_hidden(name: &HeaderName) -> bool {
+    *name == SURROGATE_CONTROL
+}
+
+/// Writes all lines, the hidden ones last, and returns how long these are.
+pub(super) fn write_lines(
+    out: &mut Vec<u8>,
+    origin: usize,
+    fields: &HeaderMap,
+    spans: &mut Spans,
+) -> usize {
+    for (name, value) in stored(fields).filter(|(name, _)| !is_hidden(name)) {
         let span = match *name {
             header::ETAG => Some(&mut spans.etag),
             header::LAST_MODIFIED => Some(&mut spans.last_modified),
             header::CONTENT_TYPE => Some(&mut spans.content_type),
             _ => None,
         };
+        let start = write_line(out, name, value) - origin;
         // Of several lines the first counts. Both fit: the sum of all lines was checked.
         if let Some(span) = span
             && span.start == 0
-            && let (Ok(start), Ok(len)) =
-                (u16::try_from(out.len() - origin), u16::try_from(value.len()))
+            && let (Ok(start), Ok(len)) = (u16::try_from(start), u16::try_from(value.len()))
         {
             *span = Span { start, len };
         }
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
     }
+    let shown = out.len();
+    for (name, value) in stored(fields).filter(|(name, _)| is_hidden(name)) {
+        write_line(out, name, value);
+    }
+    out.len() - shown
+}
+
+/// Returns where the value begins.
+fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) -> usize {
+    out.extend_from_slice(name.as_str().as_bytes());
+    out.extend_from_slice(b": ");
+    let start = out.len();
+    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    start
 }

@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use forebay_signals::counter::Counter;
 use http::HeaderName;
 
+use super::epochs::Epochs;
 use super::index::{Entry, Index, index};
 use super::passes::Passes;
 use super::{Object, Varying};
+use crate::cache::key::url_of;
 use crate::exchange::Encoding;
 
-/// Locks that order insertions against purges of the same keys; also how many purges are remembered.
+/// Locks that order insertions against purges of the same URLs; also how many purges are remembered.
 const STRIPES: usize = 1_024;
 /// Taken before the origin is asked; an object that is older than a purge is refused by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +65,13 @@ pub struct Statistics {
 pub struct Memory {
     pub(super) index: Index,
     pub(super) passes: Passes,
+    pub(super) epochs: Epochs,
     hasher: RandomState,
     /// Source of ids and of the order between insertions and purges.
     sequence: AtomicU64,
     /// Objects with an id up to this are gone.
     pub(super) emptied_at: AtomicU64,
-    /// For each stripe of keys, when one of them was last purged or invalidated.
+    /// For each stripe of URLs, when one of them was last purged or invalidated.
     pub(super) stripes: Box<[Mutex<u64>]>,
     evictions: Arc<Counter>,
     max_object_bytes: u64,
@@ -83,6 +86,7 @@ impl Memory {
         Memory {
             index,
             passes: Passes::new(),
+            epochs: Epochs::new(),
             hasher: RandomState::new(),
             sequence: AtomicU64::new(1),
             emptied_at: AtomicU64::new(0),
@@ -94,15 +98,29 @@ impl Memory {
 
     /// What is stored under a primary key. The key is hashed, not copied.
     pub fn find(&self, key: &[u8]) -> Option<Found> {
-        match self.index.get(&self.place(key))? {
+        let found = match self.index.get(&self.place(key))? {
             Entry::Object(object) if object.key() == key && self.is_alive(object.id) => {
-                Some(Found::Object(object))
+                Found::Object(object)
             }
             Entry::Varying(varying) if varying.key() == key && self.is_alive(varying.id) => {
-                Some(Found::Varies(varying))
+                Found::Varies(varying)
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let id = match &found {
+            Found::Object(object) => object.id,
+            Found::Varies(varying) => varying.id,
+        };
+        let is_purged = self.place_beyond_url(key).is_some_and(|url| id <= self.epochs.purged(url));
+        (!is_purged).then_some(found)
+    }
+
+    /// True if this object may only be used after the origin has confirmed it (RFC 9111 §4.4).
+    pub fn must_validate(&self, object: &Object) -> bool {
+        object.must_validate()
+            || self
+                .place_beyond_url(object.key())
+                .is_some_and(|url| object.id <= self.epochs.invalidated(url))
     }
 
     /// The variant for a secondary key.
@@ -133,7 +151,7 @@ impl Memory {
     /// Stores an answer without `Vary` in the place of whatever its key held.
     pub fn insert(&self, ticket: Ticket, object: Object) -> Result<Arc<Object>, Refused> {
         let place = self.place(object.key());
-        let _guard = self.open(ticket, place, &object)?;
+        let _guard = self.open(ticket, &object)?;
         self.forget(place);
         Ok(self.put(place, object))
     }
@@ -147,7 +165,7 @@ impl Memory {
         object: Object,
     ) -> Result<Arc<Object>, Refused> {
         let root = self.place(object.key());
-        let _guard = self.open(ticket, root, &object)?;
+        let _guard = self.open(ticket, &object)?;
         let varying = match self.find(object.key()) {
             Some(Found::Varies(varying)) if varying.names() == names => varying,
             _ => {
@@ -174,7 +192,7 @@ impl Memory {
         if encoded.weight() > self.max_object_bytes {
             return Err(Refused::TooLarge);
         }
-        let _guard = self.stripe(self.place(object.key()));
+        let _guard = self.stripe_of(object.key());
         let is_stored = match self.find(object.key()) {
             Some(Found::Object(found)) => Arc::ptr_eq(&found, object),
             Some(Found::Varies(varying)) => self
@@ -218,16 +236,11 @@ impl Memory {
     }
 
     /// Checks that an object may go in, and holds its stripe until it is in.
-    fn open(
-        &self,
-        ticket: Ticket,
-        place: u64,
-        object: &Object,
-    ) -> Result<MutexGuard<'_, u64>, Refused> {
+    fn open(&self, ticket: Ticket, object: &Object) -> Result<MutexGuard<'_, u64>, Refused> {
         if object.weight() > self.max_object_bytes {
             return Err(Refused::TooLarge);
         }
-        let last_purge = self.stripe(place);
+        let last_purge = self.stripe_of(object.key());
         if *last_purge > ticket.0 || self.emptied_at.load(Ordering::Acquire) > ticket.0 {
             return Err(Refused::Purged);
         }
@@ -256,9 +269,17 @@ impl Memory {
         self.sequence.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    pub(super) fn stripe(&self, place: u64) -> MutexGuard<'_, u64> {
+    /// The lock of a key's URL: purges go by URL, whatever else a key holds.
+    pub(super) fn stripe_of(&self, key: &[u8]) -> MutexGuard<'_, u64> {
+        let place = self.place(url_of(key));
         let at = usize::try_from(place % STRIPES as u64).expect("smaller than STRIPES");
         lock(&self.stripes[at])
+    }
+
+    /// The place of a key's URL, if the key holds more than that.
+    fn place_beyond_url(&self, key: &[u8]) -> Option<u64> {
+        let url = url_of(key);
+        (url.len() < key.len()).then(|| self.place(url))
     }
 
     pub(super) fn place(&self, key: &[u8]) -> u64 {

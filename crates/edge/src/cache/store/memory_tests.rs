@@ -247,7 +247,7 @@ fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
         for round in 0..2_000 {
             let purged_at = if round % 2 == 0 {
                 memory.purge(b"a");
-                *memory.stripe(memory.place(b"a"))
+                *memory.stripe_of(b"a")
             } else {
                 memory.purge_all();
                 memory.emptied_at.load(Ordering::Acquire)

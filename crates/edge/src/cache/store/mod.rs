@@ -6,6 +6,7 @@
 //! is `cache::rules`), never holds more bytes than it was given, and never gives out an object whose
 //! fill began before its key was purged or invalidated.
 
+mod epochs;
 mod index;
 mod lines;
 mod memory;

@@ -65,6 +65,8 @@ pub struct Object {
     key_len: u16,
     secondary_len: u16,
     lines_len: u16,
+    /// Of these, how many bytes at the end no client is shown.
+    hidden_len: u16,
     status: u16,
     etag: Span,
     last_modified: Span,
@@ -90,7 +92,8 @@ impl Object {
         bytes.extend_from_slice(parts.key);
         bytes.extend_from_slice(parts.secondary);
         let mut spans = Spans::default();
-        write_lines(&mut bytes, head_len, parts.fields, &mut spans);
+        let hidden = write_lines(&mut bytes, head_len, parts.fields, &mut spans);
+        let hidden_len = short(hidden, Unstorable::FieldsTooLong)?;
         for piece in parts.body {
             bytes.extend_from_slice(piece);
         }
@@ -103,6 +106,7 @@ impl Object {
             key_len,
             secondary_len,
             lines_len,
+            hidden_len,
             status: parts.status.as_u16(),
             etag: spans.etag,
             last_modified: spans.last_modified,
@@ -160,6 +164,12 @@ impl Object {
     /// Field lines: `name: value\r\n` each, ready for [`crate::exchange::Answer::lines`].
     pub fn lines(&self) -> Bytes {
         let start = self.lines_start();
+        self.bytes.slice(start..start + usize::from(self.lines_len - self.hidden_len))
+    }
+
+    /// These, and those that no client is shown.
+    fn all_lines(&self) -> Bytes {
+        let start = self.lines_start();
         self.bytes.slice(start..start + usize::from(self.lines_len))
     }
 
@@ -176,7 +186,7 @@ impl Object {
     /// The fields as a map, for those who must change them.
     pub fn fields(&self) -> HeaderMap {
         let mut fields = HeaderMap::new();
-        for (name, value) in field_lines(&self.lines()) {
+        for (name, value) in field_lines(&self.all_lines()) {
             fields.append(name, value);
         }
         fields

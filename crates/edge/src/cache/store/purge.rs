@@ -7,10 +7,10 @@ use super::memory::lock;
 use super::{Found, Memory, Object};
 
 impl Memory {
-    /// Removes everything under a key. Fills of it that are under way will not be stored.
+    /// Removes what lies under a key. Fills of its URL that are under way will not be stored.
     pub fn purge(&self, key: &[u8]) -> bool {
         let place = self.place(key);
-        let mut last = self.stripe(place);
+        let mut last = self.stripe_of(key);
         *last = self.next();
         let is_stored = self.find(key).is_some();
         self.forget(place);
@@ -18,13 +18,42 @@ impl Memory {
         is_stored
     }
 
-    /// Everything under a key must be validated before it is used again (RFC 9111 §4.4). Fills that
-    /// are under way will not be stored: they may have read what the origin had before.
-    pub fn invalidate(&self, key: &[u8]) -> bool {
-        let place = self.place(key);
-        let mut last = self.stripe(place);
+    /// Removes everything stored for a URL, whatever fields and cookies its keys hold, and says how many
+    /// keys that were. Looks through the whole index to free what it finds: not for a runtime's thread.
+    pub fn purge_url(&self, url: &[u8]) -> u64 {
+        let mut last = self.stripe_of(url);
         *last = self.next();
-        match self.find(key) {
+        self.epochs.purge(self.place(url), *last);
+        drop(last);
+        let keys = self.keys_of(url);
+        for (place, id) in &keys {
+            self.passes.forget(*place);
+            // What came in since then is newer than the purge.
+            if self.index.peek(place).is_some_and(|entry| entry.id() == *id) {
+                self.forget(*place);
+            }
+        }
+        self.passes.forget(self.place(url));
+        keys.len() as u64
+    }
+
+    /// How many keys are stored for a URL. Looks through the whole index.
+    pub fn count_url(&self, url: &[u8]) -> u64 {
+        let is_found = |(place, _): &(u64, u64)| match self.index.peek(place) {
+            Some(Entry::Object(object)) => self.find(object.key()).is_some(),
+            Some(Entry::Varying(varying)) => self.find(varying.key()).is_some(),
+            None => false,
+        };
+        self.keys_of(url).iter().filter(|key| is_found(key)).count() as u64
+    }
+
+    /// Everything stored for a URL must be validated before it is used again (RFC 9111 §4.4). Fills that
+    /// are under way will not be stored: they may have read what the origin had before.
+    pub fn invalidate(&self, url: &[u8]) -> bool {
+        let mut last = self.stripe_of(url);
+        *last = self.next();
+        self.epochs.invalidate(self.place(url), *last);
+        match self.find(url) {
             Some(Found::Object(object)) => object.invalidate(),
             Some(Found::Varies(varying)) => {
                 for member in varying.members() {
@@ -36,6 +65,17 @@ impl Memory {
             None => return false,
         }
         true
+    }
+
+    /// Places and ids of what lies under the keys of a URL; variants and encodings go with these.
+    fn keys_of(&self, url: &[u8]) -> Vec<(u64, u64)> {
+        let is_of =
+            |key: &[u8]| key.strip_prefix(url).is_some_and(|rest| matches!(rest, [] | [b'\n', ..]));
+        let entries = self.index.iter().filter(|(place, entry)| match entry {
+            Entry::Object(object) => is_of(object.key()) && self.place(object.key()) == *place,
+            Entry::Varying(varying) => is_of(varying.key()),
+        });
+        entries.map(|(place, entry)| (place, entry.id())).collect()
     }
 
     /// Everything stored until now is gone at once, for all cores; fills under way will not be stored.

@@ -80,7 +80,7 @@ where
     let mut end = End::Closed;
     loop {
         let head = match connection.next_head(&mut deadline, &mut drained).await? {
-            Next::Head(head) => head,
+            Next::Head(head) => *head,
             Next::Quiet => break,
             Next::Refused(error) => {
                 connection.refuse(&error).await?;
@@ -103,7 +103,7 @@ where
 }
 
 enum Next {
-    Head(RequestHead),
+    Head(Box<RequestHead>),
     /// Nothing came, or it ended between messages: close without a word.
     Quiet,
     Refused(Error),
@@ -133,7 +133,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 match parser.take(&mut self.input, &limits) {
                     Ok(Some(head)) => {
                         self.is_fresh = false;
-                        return Ok(Next::Head(head));
+                        return Ok(Next::Head(Box::new(head)));
                     }
                     Ok(None) => {}
                     Err(error) => return Ok(Next::Refused(error.into())),

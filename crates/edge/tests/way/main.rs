@@ -1,0 +1,7 @@
+//! The whole way on real sockets: client, edge, origin.
+
+mod parts;
+mod purging;
+mod sharing;
+mod shedding;
+mod support;
