@@ -82,6 +82,15 @@ pub(super) fn write_lines(
     out.len() - shown
 }
 
+/// Length of the lines before the hidden ones, which stand last.
+pub(super) fn shown_len(lines: &[u8]) -> usize {
+    let hidden = SURROGATE_CONTROL;
+    let name = hidden.as_str().as_bytes();
+    let is_hidden = |start: &usize| lines.get(*start..).is_some_and(|rest| rest.starts_with(name));
+    let ends = memchr::memchr_iter(b'\n', lines).map(|end| end + 1);
+    std::iter::once(0).chain(ends).find(is_hidden).unwrap_or(lines.len())
+}
+
 /// Returns where the value begins.
 fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) -> usize {
     out.extend_from_slice(name.as_str().as_bytes());

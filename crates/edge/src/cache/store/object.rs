@@ -6,13 +6,13 @@
 //! takes slices by counting references. A single allocation would need an owner made anew for every
 //! hit (`Bytes::from_owner` allocates), or `unsafe`.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use super::lines::{Span, Spans, lines_len, write_lines};
+use super::lines::{Span, Spans, lines_len, shown_len, write_lines};
 use crate::cache::rules::Freshness;
 use crate::exchange::{Encoding, field_lines};
 
@@ -65,8 +65,6 @@ pub struct Object {
     key_len: u16,
     secondary_len: u16,
     lines_len: u16,
-    /// Of these, how many bytes at the end no client is shown.
-    hidden_len: u16,
     status: u16,
     etag: Span,
     last_modified: Span,
@@ -74,9 +72,10 @@ pub struct Object {
     encoding: Encoding,
     /// Bit set of the encodings that are stored beside this object.
     encodings: AtomicU8,
-    /// Bit set of the encodings that somebody has asked to be made.
+    /// Bit set of the encodings that somebody has asked to be made, and [`MUST_VALIDATE`].
     wishes: AtomicU8,
-    must_validate: AtomicBool,
+    /// Some of the lines no client is shown.
+    has_hidden: bool,
 }
 
 impl Object {
@@ -93,7 +92,6 @@ impl Object {
         bytes.extend_from_slice(parts.secondary);
         let mut spans = Spans::default();
         let hidden = write_lines(&mut bytes, head_len, parts.fields, &mut spans);
-        let hidden_len = short(hidden, Unstorable::FieldsTooLong)?;
         for piece in parts.body {
             bytes.extend_from_slice(piece);
         }
@@ -106,7 +104,6 @@ impl Object {
             key_len,
             secondary_len,
             lines_len,
-            hidden_len,
             status: parts.status.as_u16(),
             etag: spans.etag,
             last_modified: spans.last_modified,
@@ -114,7 +111,7 @@ impl Object {
             encoding: parts.encoding,
             encodings: AtomicU8::new(0),
             wishes: AtomicU8::new(0),
-            must_validate: AtomicBool::new(false),
+            has_hidden: hidden > 0,
         })
     }
 
@@ -148,7 +145,7 @@ impl Object {
 
     /// From now on it may only be used after the origin has confirmed it.
     pub fn invalidate(&self) {
-        self.must_validate.store(true, Ordering::Release);
+        self.wishes.fetch_or(MUST_VALIDATE, Ordering::AcqRel);
     }
 
     /// Primary key.
@@ -163,8 +160,8 @@ impl Object {
 
     /// Field lines: `name: value\r\n` each, ready for [`crate::exchange::Answer::lines`].
     pub fn lines(&self) -> Bytes {
-        let start = self.lines_start();
-        self.bytes.slice(start..start + usize::from(self.lines_len - self.hidden_len))
+        let lines = self.all_lines();
+        if self.has_hidden { lines.slice(..shown_len(&lines)) } else { lines }
     }
 
     /// These, and those that no client is shown.
@@ -239,7 +236,7 @@ impl Object {
 
     /// True after an invalidation (RFC 9111 §4.4).
     pub fn must_validate(&self) -> bool {
-        self.must_validate.load(Ordering::Acquire)
+        self.wishes.load(Ordering::Acquire) & MUST_VALIDATE != 0
     }
 
     /// Encodings of this object that are stored beside it, as far as they have not been evicted.
@@ -291,6 +288,9 @@ impl Object {
         self.bytes.get(start..start + len).unwrap_or_default()
     }
 }
+
+/// Bit of [`Object::must_validate`], beside those of the encodings.
+const MUST_VALIDATE: u8 = 0x80;
 
 const ENCODED: [Encoding; 3] = [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd];
 
