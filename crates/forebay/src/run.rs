@@ -54,6 +54,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         .build()
         .map_err(|error| Problem::ours("cannot start the runtime").because(error))?;
     main.block_on(async {
+        // Before there is anything that a signal must not leave behind: a wrapped application.
+        let mut signals = Signals::listen()?;
         let edge = Edge::open(plan.config, cores).map_err(|error| start_problem(&error))?;
         let snapshot = edge.snapshot();
         let admin = Admin::bind(&snapshot.config.admin.place).await?;
@@ -68,7 +70,18 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
                 })?;
                 None
             }
-            Some(wrapped) => Some(start_child(&edge, wrapped).await?),
+            Some(wrapped) => {
+                let child = start_child(&edge, wrapped)?;
+                // One that takes longer is served as soon as it answers; clients see 503 until then.
+                tokio::select! {
+                    _is_up = child.answers(clock::now() + START_PATIENCE) => {}
+                    () = signals.end_asked() => {
+                        child.stop().await;
+                        return Ok(ExitCode::SUCCESS);
+                    }
+                }
+                Some(child)
+            }
         };
         let threads = start_cores(&edge, cores)?;
         let gone = Drain::default();
@@ -79,7 +92,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let serving = tokio::spawn(admin::serve(admin, Arc::clone(&desk), gone.clone()));
         edge.journal.write("forebay", format!("serving on {cores} cores"));
         (plan.ready)(&edge, &address);
-        wait_for_the_end(&desk).await?;
+        signals.until_the_end(&desk).await;
         end(&edge, child, threads).await;
         watched.begin();
         gone.begin();
@@ -137,8 +150,8 @@ fn start_cores(edge: &Arc<Edge>, cores: usize) -> Result<Vec<JoinHandle<()>>, Pr
         .collect()
 }
 
-/// Starts the application and waits until it answers.
-async fn start_child(edge: &Arc<Edge>, wrapped: Wrapped) -> Result<Child, Problem> {
+/// Starts the application.
+fn start_child(edge: &Arc<Edge>, wrapped: Wrapped) -> Result<Child, Problem> {
     let mut command = wrapped.command.into_iter();
     let program = command.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
@@ -156,29 +169,48 @@ async fn start_child(edge: &Arc<Edge>, wrapped: Wrapped) -> Result<Child, Proble
             .because(error)
             .hint("give a program that serves HTTP on the port in the environment variable PORT")
     })?;
-    // One that takes longer is served as soon as it answers; clients see 503 until then.
-    child.answers(clock::now() + START_PATIENCE).await;
     Ok(child)
 }
 
-/// Returns when the process shall go. SIGHUP reloads.
-async fn wait_for_the_end(desk: &Desk) -> Result<(), Problem> {
-    let listen = |kind: SignalKind| {
-        signal(kind).map_err(|error| Problem::ours("cannot listen for signals").because(error))
-    };
-    let (mut terminate, mut interrupt, mut hang_up): (Signal, Signal, Signal) = (
-        listen(SignalKind::terminate())?,
-        listen(SignalKind::interrupt())?,
-        listen(SignalKind::hangup())?,
-    );
-    loop {
+/// Signals that we hear.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Signals, Problem> {
+        let listen = |kind: SignalKind| {
+            signal(kind).map_err(|error| Problem::ours("cannot listen for signals").because(error))
+        };
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns when the process shall go.
+    async fn end_asked(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
-            _ = hang_up.recv() => match (desk.reload)() {
-                Ok(said) => tracing::info!(said, "settings reloaded"),
-                Err(error) => tracing::error!(error, "settings not reloaded"),
-            },
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// The same; SIGHUP reloads.
+    async fn until_the_end(&mut self, desk: &Desk) {
+        loop {
+            let (terminate, interrupt) = (&mut self.terminate, &mut self.interrupt);
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => return,
+                _ = self.hang_up.recv() => match (desk.reload)() {
+                    Ok(said) => tracing::info!(said, "settings reloaded"),
+                    Err(error) => tracing::error!(error, "settings not reloaded"),
+                },
+            }
         }
     }
 }

@@ -1,0 +1,68 @@
+//! Serving without a config file, and its end.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::support::{Origin, Running, ask, config, get, wait_for};
+
+#[test]
+fn it_stands_before_an_application_by_one_flag() {
+    let origin = Origin::start();
+    let running = Running::before(&origin);
+    let miss = running.get("/a");
+    assert!(miss.starts_with("HTTP/1.1 200") && miss.ends_with("/a"), "{miss}");
+    assert!(miss.contains("cache-status: Forebay; fwd=uri-miss; fwd-status=200; stored"), "{miss}");
+    let hit = running.get("/a");
+    assert!(hit.contains("cache-status: Forebay; hit; ttl="), "{hit}");
+    assert_eq!(origin.asked(), 1);
+}
+
+#[test]
+fn a_drain_cuts_no_request() {
+    let origin = Origin::start();
+    let running = Running::before(&origin);
+    let port = running.port;
+    let slow = std::thread::spawn(move || get(port, "/slow"));
+    wait_for("the request", || (origin.asked() == 1).then_some(()));
+    running.signal("TERM");
+    let ready = running.admin.parse().map(|admin: std::net::SocketAddr| admin.port());
+    let ready = ready.expect("an address");
+    wait_for("the drain", || {
+        ask(ready, "localhost", "/readyz").starts_with("HTTP/1.1 503").then_some(())
+    });
+    origin.release();
+    let answer = slow.join().expect("no panic");
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("/slow"), "{answer}");
+    let end = running.end();
+    assert!(end.success(), "{end}");
+}
+
+#[test]
+fn a_full_log_disk_loses_lines_and_serves_on() {
+    let origin = Origin::start();
+    let text =
+        config(&origin, "").replace("format = \"off\"", "format = \"json\"\npath = \"/dev/full\"");
+    let mut running = Running::with_config(&text);
+    for _ in 0..50 {
+        assert!(running.get("/a").starts_with("HTTP/1.1 200"));
+    }
+    wait_for("lost lines", || running.status()["log_lines_lost"].as_u64().filter(|lost| *lost > 0));
+    assert!(running.get("/a").starts_with("HTTP/1.1 200"));
+    assert!(running.is_running());
+}
+
+#[test]
+fn the_access_log_has_a_line_a_request() {
+    let origin = Origin::start();
+    let log = Arc::new(tempfile::tempdir().expect("a folder"));
+    let path = log.path().join("access.log");
+    let to = format!("format = \"json\"\npath = \"{}\"", path.display());
+    let running = Running::with_config(&config(&origin, "").replace("format = \"off\"", &to));
+    running.get("/a?b=c");
+    let line = wait_for("a line", || {
+        fs::read_to_string(&path).ok().and_then(|text| text.lines().next().map(str::to_owned))
+    });
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["status"], 200);
+    assert!(line.to_string().contains("/a"), "{line}");
+}

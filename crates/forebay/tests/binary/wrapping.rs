@@ -1,0 +1,47 @@
+//! `forebay run -- CMD`: the application is started, waited for, and goes with us.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::support::{Origin, Running, forebay, wait_for};
+
+#[test]
+fn a_wrapped_application_is_told_its_port_and_goes_with_us() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    // The application of this test is a second forebay, which answers by asking the origin.
+    let script = format!(
+        "echo $$ > app.pid; exec {} run --origin {} --listen 127.0.0.1:$PORT --admin 127.0.0.1:0 \
+         --log off --cores 1 2>app.log",
+        env!("CARGO_BIN_EXE_forebay"),
+        origin.url()
+    );
+    let running = Running::start_in(folder, &["--log", "off"], &["sh", "-c", &script]);
+    let first = running.get("/a");
+    assert!(first.starts_with("HTTP/1.1 200") && first.ends_with("/a"), "{first}");
+    let pid = fs::read_to_string(running.path("app.pid")).expect("it has started");
+    let proc = format!("/proc/{}", pid.trim());
+    assert!(fs::exists(&proc).expect("readable"));
+    running.signal("TERM");
+    let end = running.end();
+    assert!(end.success(), "{end}");
+    wait_for("the application's end", || (!fs::exists(&proc).expect("readable")).then_some(()));
+}
+
+#[test]
+fn a_signal_while_the_application_starts_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pid_file = folder.path().join("app.pid");
+    let mut process = forebay(&["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(["--", "sh", "-c", "echo $$ > app.tmp; mv app.tmp app.pid; exec sleep 600"])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let app = wait_for("the application", || fs::read_to_string(&pid_file).ok());
+    let sent = Command::new("kill").arg(process.id().to_string()).status().expect("kill is there");
+    assert!(sent.success());
+    let end = wait_for("its end", || process.try_wait().expect("ours"));
+    assert!(end.success(), "{end}");
+    assert!(!fs::exists(format!("/proc/{}", app.trim())).expect("readable"), "it is left behind");
+}
