@@ -3,7 +3,9 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::key::{KeySource, Stripped, is_forwarded_for_log, primary_key, stripped};
+use crate::cache::key::{
+    KeySource, Stripped, is_forwarded_for_log, primary_key, stripped, write_route,
+};
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::RequestView;
 use crate::cache::safety;
@@ -52,7 +54,7 @@ pub fn purge(edge: &Edge, url: &str, mode: Mode) -> Result<u64, String> {
 pub fn purge_everything(edge: &Edge, mode: Mode) -> u64 {
     let count = edge.cache.memory.statistics().objects;
     if mode == Mode::Do {
-        edge.cache.memory.purge_all();
+        edge.cache.purge_all();
         edge.journal.write("operator", format!("purged everything: {count} objects"));
     }
     count
@@ -112,6 +114,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     };
     let mut key = Vec::new();
     primary_key(source, policy, &mut key);
+    if let Some(name) = site.route.keyed_name() {
+        write_route(name, &mut key);
+    }
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
     why.policy = policy.map(|policy| policy.name.clone());
@@ -154,8 +159,8 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
             return;
         }
         Found::Missing => {
-            if edge.cache.memory.is_passed(key, now_ms) {
-                why.decide("pass", "not-shareable", "its last answer could not be shared");
+            if let Some(refusal) = edge.cache.memory.passed(key, now_ms) {
+                why.decide("pass", refusal.label(), refusal.explanation());
             }
             return;
         }

@@ -26,7 +26,7 @@ use crate::config;
 use crate::config::policy::Policy;
 use crate::exchange::Scheme;
 use fill::{Fills, Limits};
-use rules::{Refusal, Rule, vary};
+use rules::{Freshness, Refusal, Rule, vary};
 use store::{Memory, Object};
 
 /// The cache of the process, shared by all cores; it outlives reloads.
@@ -71,12 +71,30 @@ impl Cache {
     pub fn invalidate(&self, url: &StoredUrl) {
         for key in url.keys() {
             self.memory.invalidate(key);
+            self.part_with_fills(key);
         }
     }
 
     /// Removes what is stored for a URL; says how many keys that were. Not for a runtime's thread.
     pub fn purge(&self, url: &StoredUrl) -> u64 {
-        url.keys().map(|key| self.memory.purge_url(key)).sum()
+        let purge = |key| {
+            let count = self.memory.purge_url(key);
+            self.part_with_fills(key);
+            count
+        };
+        url.keys().map(purge).sum()
+    }
+
+    /// Removes everything and frees it. Not for a runtime's thread.
+    pub fn purge_all(&self) {
+        self.memory.purge_all();
+        self.fills.part_with(|_| true);
+        self.memory.sweep();
+    }
+
+    /// Whoever asks from now on does not read along with what was asked before.
+    fn part_with_fills(&self, url: &[u8]) {
+        self.fills.part_with(|key| key::url_of(key) == url);
     }
 
     /// How many keys are stored for a URL. Not for a runtime's thread.
@@ -119,8 +137,10 @@ pub enum Head {
         status: StatusCode,
         /// Fields.
         fields: HeaderMap,
-        /// Seconds that it stays fresh, or why it is not stored.
-        grant: Result<i64, Refusal>,
+        /// How long it stays fresh and since when we have it, or why it is not stored.
+        grant: Result<(Freshness, u64), Refusal>,
+        /// Fields that only the one who asked may see.
+        personal: Vec<HeaderName>,
         /// Request fields that `Vary` names.
         names: Vec<HeaderName>,
         /// What they were in the request that asked.
@@ -140,13 +160,21 @@ pub enum Head {
 impl Head {
     /// The secondary key of a request with these fields, if the answer is for another variant.
     pub fn other_variant(&self, fields: &HeaderMap, policy: Option<&Policy>) -> Option<Vec<u8>> {
+        let of_stored;
         let (names, theirs) = match self {
-            Head::Arriving { names, secondary, .. } if !names.is_empty() => (names, secondary),
-            Head::Arriving { .. } | Head::Stored { .. } => return None,
+            Head::Arriving { names, secondary, .. } => (names, &secondary[..]),
+            Head::Stored { object, .. } => {
+                // What is stored had names that could be used.
+                of_stored = vary::names(&object.fields()).unwrap_or_default();
+                (&of_stored, object.secondary())
+            }
         };
+        if names.is_empty() {
+            return None;
+        }
         let mut ours = Vec::new();
         vary::secondary_key(names, fields, policy, &mut ours);
-        (ours != *theirs).then_some(ours)
+        (ours != theirs).then_some(ours)
     }
 }
 

@@ -1,5 +1,8 @@
 //! From a stored object to the answer that this client gets: 200, 206, 304 or 416.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -8,6 +11,7 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
 };
 use http::{Method, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::rules::conditional::{
     Validators, belongs_to_not_modified, is_not_modified, range_applies,
@@ -15,6 +19,7 @@ use super::rules::conditional::{
 use super::rules::multipart::{Piece, layout};
 use super::rules::range::{self, Selection};
 use super::store::Object;
+use crate::error::Error;
 use crate::exchange::{Answer, Body};
 use crate::identity;
 
@@ -105,15 +110,41 @@ fn several(answer: &mut Answer, parts: &[std::ops::Range<u64>], body: &Bytes) {
     let boundary = identity::new_id();
     let boundary = std::str::from_utf8(&boundary).unwrap_or("forebay");
     let multipart = layout(parts, body.len() as u64, content_type.as_ref(), boundary);
-    let mut content = Vec::with_capacity(usize::try_from(multipart.length).unwrap_or(0));
-    for piece in &multipart.pieces {
-        match piece {
-            Piece::Text(text) => content.extend_from_slice(text),
-            Piece::Slice(part) => content.extend_from_slice(&slice(body, part)),
-        }
-    }
+    // The parts are slices of the object: a client that asks for much and reads little costs no copy.
+    let pieces = multipart.pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => Bytes::copy_from_slice(text),
+        Piece::Slice(part) => slice(body, part),
+    });
+    answer.body = Body::stream(Pieces { pieces: pieces.collect(), left: multipart.length });
     answer.fields.insert(CONTENT_TYPE, multipart.content_type);
-    answer.body = Bytes::from(content).into();
+}
+
+/// Content in several pieces that are all at hand.
+struct Pieces {
+    pieces: VecDeque<Bytes>,
+    left: u64,
+}
+
+impl HttpBody for Pieces {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let piece = self.pieces.pop_front();
+        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64).min(self.left);
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
 }
 
 fn slice(body: &Bytes, part: &std::ops::Range<u64>) -> Bytes {

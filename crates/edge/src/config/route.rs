@@ -104,6 +104,12 @@ pub struct Route {
 }
 
 impl Route {
+    /// The route's name, if it does not take every request for a URL: then it belongs into keys.
+    pub fn keyed_name(&self) -> Option<&str> {
+        let is_conditional = !self.fields.is_empty() || !self.cookies.is_empty();
+        is_conditional.then_some(self.name.as_str())
+    }
+
     /// A route for everything to one origin, without a policy: `forebay run` without a file.
     pub fn everything_to(origin: &str) -> Route {
         Route {

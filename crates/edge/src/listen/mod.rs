@@ -26,6 +26,7 @@ mod tunnel;
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::error::Error;
 use crate::exchange::{Answer, Exchange};
 
 pub use accept::run;
@@ -59,4 +60,15 @@ where
     fn call(&self, exchange: Exchange) -> Reply {
         Reply::Later(Box::pin(self(exchange)))
     }
+}
+
+/// The answer to a message that never came to the handler. Even this says that no cache was asked
+/// (RFC 9211).
+fn refusal(error: &Error) -> Answer {
+    let mut answer = Answer::from(error);
+    answer.own.push("cache-status", |out| {
+        out.extend_from_slice(b"Forebay; detail=");
+        out.extend_from_slice(error.facts().label.as_bytes());
+    });
+    answer
 }

@@ -50,6 +50,7 @@ impl Errand {
         let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight);
         match ask {
             Ask::Pass(refusal) => {
+                refill::only_if_cached(&exchange.head.fields, notes)?;
                 pass::note(notes, refusal.into(), Some(refusal.label()));
                 notes.seat = Some(seat?);
                 pass::through(edge, &site, exchange, target, Forwarding::Everything, notes).await

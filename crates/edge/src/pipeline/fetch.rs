@@ -10,14 +10,15 @@ use http_body_util::BodyExt;
 
 use super::pass::{self, Forwarding};
 use super::question::Cacheable;
+use super::stored;
 use crate::cache::fill::{FillLead, Keep};
-use crate::cache::lookup::{Stored, at};
+use crate::cache::lookup::Stored;
 use crate::cache::rules::conditional::{Validators, add_validators, strip_conditions};
+use crate::cache::rules::directives::RequestDirectives;
 use crate::cache::rules::freshen::{confirms, freshen};
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{
-    AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_serve_stale_on_error,
-    may_store, vary,
+    AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
 use crate::cache::{Head, safety};
@@ -43,6 +44,8 @@ pub(super) struct Fill {
     key: Vec<u8>,
     /// What the origin is shown of the client's request: what the rules judge by.
     shown: HeaderMap,
+    /// `no-store` of the client, whose directives an origin under a policy is not shown.
+    forbids_storing: bool,
     held: Option<Stored>,
     ticket: Ticket,
 }
@@ -67,6 +70,7 @@ impl Fill {
             site: Arc::clone(site),
             key: question.key.clone(),
             shown: safety::forwarded_fields(&exchange.head.fields, site.policy()),
+            forbids_storing: RequestDirectives::of(&exchange.head.fields).no_store,
             held,
             // Before the origin is asked: what is purged from here on is not stored by us.
             ticket: edge.cache.memory.ticket(),
@@ -91,13 +95,15 @@ impl Fill {
             Some(held) if answer.status == StatusCode::NOT_MODIFIED => {
                 self.confirmed(lead, &held, &answer, &arrival);
             }
-            Some(held) if self.is_bridged(&held, answer.status) => {
-                bridge(lead, &held, answer.status);
-            }
-            held => {
-                let replaces = if held.is_some() { Replaces::Good } else { Replaces::Nothing };
+            Some(held) => {
+                if let Some(rule) = self.bridging_rule(&held, answer.status) {
+                    return bridge(lead, &held, rule, answer.status);
+                }
+                let is_good = !held.object.status().is_server_error();
+                let replaces = if is_good { Replaces::Good } else { Replaces::Nothing };
                 self.arrived(lead, answer, &arrival, replaces).await;
             }
+            None => self.arrived(lead, answer, &arrival, Replaces::Nothing).await,
         }
     }
 
@@ -118,12 +124,12 @@ impl Fill {
     }
 
     /// A failing origin that answers with an error, while what is held may be used on errors.
-    fn is_bridged(&self, held: &Stored, status: StatusCode) -> bool {
+    fn bridging_rule(&self, held: &Stored, status: StatusCode) -> Option<Rule> {
         // RFC 5861 §4.
-        let is_error = matches!(status.as_u16(), 500 | 502 | 503 | 504);
-        let held = at(Arc::clone(&held.object), self.edge.cache.ms(clock::now()));
-        is_error
-            && may_serve_stale_on_error(held.freshness(), held.age, Failure::ServerError).is_ok()
+        if !matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+            return None;
+        }
+        stored::may_bridge(&self.edge, held, Failure::ServerError).ok()
     }
 
     /// RFC 9111 §4.3.4: what is held is as good as new.
@@ -139,25 +145,39 @@ impl Fill {
         let status = held.object.status();
         let request = RequestView { method: &Method::GET, fields: &self.shown };
         let seen = AnswerView { status, fields: &fields };
-        let granted = may_store(request, seen, self.site.policy(), arrival);
+        let granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
         let stored_at = self.edge.cache.ms(arrival.answered);
-        let object = if let Ok(grant) = granted {
-            clean(&mut fields, &grant);
-            let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
-            let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
-            if let Some(fresh) = &fresh {
-                self.carry_encodings(&held.object, fresh);
+        let mut keep = Keep::Own;
+        let object = match granted {
+            Ok(grant) => {
+                if grant.freshness.is_usable_on_arrival() {
+                    keep = Keep::Share;
+                }
+                clean(&mut fields, &grant);
+                self.edge.compressor.note_variants(status, &mut fields);
+                let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
+                let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
+                if let Some(fresh) = &fresh {
+                    self.carry_encodings(&held.object, fresh);
+                }
+                fresh
             }
-            fresh
-        } else {
-            // It says now that it must not be kept: this once it answers, and no more.
-            memory.purge(&self.key);
-            None
+            // It was confirmed for one user: others ask for themselves.
+            Err(refusal) if refusal.is_of_request() => None,
+            Err(_) => {
+                // It says now that it must not be kept: this once it answers, and no more.
+                memory.purge(&self.key);
+                None
+            }
         };
         let object = object.unwrap_or_else(|| Arc::clone(&held.object));
         let head = Head::Stored { object, rule: None, status: StatusCode::NOT_MODIFIED };
-        lead.head(Arc::new(head), Keep::Share, Some(0));
+        lead.head(Arc::new(head), keep, Some(0));
         finish_empty(lead);
+    }
+
+    fn granted(&self, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
+        if self.forbids_storing { Err(Refusal::RequestNoStore) } else { granted }
     }
 
     /// What was made of the old object is as good for the new one.
@@ -186,16 +206,17 @@ impl Fill {
         let Answer { status, mut fields, body, .. } = answer;
         let request = RequestView { method: &Method::GET, fields: &self.shown };
         let seen = AnswerView { status, fields: &fields };
-        let mut granted = may_store(request, seen, self.site.policy(), arrival);
+        let mut granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
         if replaces == Replaces::Good && status.is_server_error() {
             // An error, even one that may be stored, is worth less than what is held.
             granted = Err(Refusal::Status);
         }
         let keep = match &granted {
-            Ok(_) => Keep::Store,
+            Ok(grant) if grant.freshness.is_usable_on_arrival() => Keep::Store,
+            Ok(_) => Keep::StoreForAsker,
             Err(_) if self.is_error_for_all(status, &fields) => Keep::Share,
             Err(refusal) => {
-                self.mark_pass(*refusal);
+                self.refused(*refusal, status, replaces);
                 Keep::Own
             }
         };
@@ -208,34 +229,39 @@ impl Fill {
         let names = granted.as_ref().map(|grant| grant.vary.clone()).unwrap_or_default();
         let mut secondary = Vec::new();
         vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
-        let ttl = granted.as_ref().map(|grant| grant.freshness.ttl(grant.freshness.initial_age()));
+        let stored_at_ms = self.edge.cache.ms(arrival.answered);
+        let grant = granted.as_ref().map(|grant| (grant.freshness, stored_at_ms));
+        let personal = granted.as_ref().map(|grant| grant.stripped.clone()).unwrap_or_default();
         // It was for us (Edge Architecture Specification §2.2); a cache behind us would obey it too.
         fields.remove(SURROGATE_CONTROL);
         let head = Head::Arriving {
             status,
             fields,
-            grant: ttl.map_err(|refusal| *refusal),
+            grant: grant.map_err(|refusal| *refusal),
+            personal,
             names,
             secondary: secondary.clone(),
         };
         let length = http_body::Body::size_hint(&body).exact();
-        lead.head(Arc::new(head), keep, length);
+        let kept = lead.head(Arc::new(head), keep, length);
+        if keep != kept {
+            // Too large to be stored: the next need not wait to learn that.
+            self.mark_pass(Refusal::TooLarge);
+        }
         let Some(trailers) = pour(body, &mut lead).await else { return };
         let store = |pieces: &[bytes::Bytes]| {
-            let (Ok(grant), Some(fields)) = (&granted, &stored_fields) else { return };
+            let (Ok(grant), Some(fields)) = (&granted, &stored_fields) else { return None };
             let object = Object::build(&Parts {
                 key: &self.key,
                 secondary: &secondary,
                 status,
                 encoding: Encoding::Identity,
-                stored_at_ms: self.edge.cache.ms(arrival.answered),
+                stored_at_ms,
                 freshness: grant.freshness,
                 fields,
                 body: pieces,
             });
-            if let Ok(object) = object {
-                self.insert(object, grant);
-            }
+            object.ok().and_then(|object| self.insert(object, grant)).map(|object| object.body())
         };
         match trailers {
             Ok(trailers) => {
@@ -275,9 +301,24 @@ impl Fill {
             && !self.shown.contains_key(AUTHORIZATION)
     }
 
-    fn mark_pass(&self, _refusal: Refusal) {
+    /// Draws the consequences of an answer that is not stored.
+    fn refused(&self, refusal: Refusal, status: StatusCode, replaces: Replaces) {
+        if refusal.is_of_request() {
+            // Another's request may fare better: nobody switches a page's caching off for all.
+            return;
+        }
+        if replaces == Replaces::Good && !status.is_server_error() {
+            // What is held is no longer what the origin says.
+            self.edge.cache.memory.purge(&self.key);
+        }
+        if !(status.is_client_error() || status.is_server_error()) {
+            self.mark_pass(refusal);
+        }
+    }
+
+    fn mark_pass(&self, refusal: Refusal) {
         let until = self.edge.cache.ms(clock::now() + PASS_FOR);
-        self.edge.cache.memory.pass_until(&self.key, until);
+        self.edge.cache.memory.pass_until(&self.key, until, refusal);
     }
 }
 
@@ -296,15 +337,15 @@ fn unconditional(ask: &Ask) -> Ask {
 }
 
 /// Serves what is held in place of the origin's error.
-fn bridge(mut lead: FillLead<Head>, held: &Stored, status: StatusCode) {
+fn bridge(mut lead: FillLead<Head>, held: &Stored, rule: Rule, status: StatusCode) {
     let object = Arc::clone(&held.object);
-    let head = Head::Stored { object, rule: Some(Rule::StaleIfError), status };
+    let head = Head::Stored { object, rule: Some(rule), status };
     lead.head(Arc::new(head), Keep::Share, Some(0));
     finish_empty(lead);
 }
 
-fn finish_empty(lead: FillLead<Head>) {
-    if let Err(error) = lead.finish(None, |_| ()) {
+pub(super) fn finish_empty(lead: FillLead<Head>) {
+    if let Err(error) = lead.finish(None, |_| None) {
         tracing::debug!(%error, "fill not finished");
     }
 }

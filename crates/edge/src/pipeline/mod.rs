@@ -4,6 +4,7 @@
 //! What is stored is answered without a wait, so the way to a hit is a plain function; only a request
 //! that the origin must be asked for becomes a future.
 
+mod arriving;
 mod closing;
 mod errand;
 mod fetch;

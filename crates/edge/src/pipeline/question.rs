@@ -2,10 +2,9 @@
 
 use http::{Method, Uri};
 
-use crate::cache::key::{KeySource, primary_key, shown_target};
+use crate::cache::key::{KeySource, primary_key, shown_target, write_route};
 use crate::cache::rules::{Refusal, RequestView};
 use crate::cache::safety;
-use crate::config::policy::Policy;
 use crate::edge::Site;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::Exchange;
@@ -23,11 +22,8 @@ pub(super) struct Cacheable {
 impl Cacheable {
     /// Path and query for the origin: rewritten by the route, with no more of the query than the key has.
     pub(super) fn target(&self, matched: &Matched<'_>, exchange: &Exchange) -> Result<Uri, Error> {
-        let rewritten = matched.rewritten(exchange)?.unwrap_or_else(|| exchange.head.uri.clone());
-        Ok(match &self.shown {
-            None => rewritten,
-            Some(shown) => shown_target(&rewritten, shown.query()),
-        })
+        let shown = self.shown.as_ref().unwrap_or(&exchange.head.uri);
+        matched.rewritten_as(exchange, shown.clone())
     }
 }
 
@@ -58,7 +54,7 @@ pub(super) fn of(site: &Site, exchange: &Exchange) -> Result<Question, Error> {
             "path that two programs may read differently",
         ));
     }
-    Ok(Question::Cacheable(cacheable(exchange, policy)))
+    Ok(Question::Cacheable(cacheable(site, exchange)))
 }
 
 /// The request as the rules read it.
@@ -66,7 +62,8 @@ pub(super) fn view(exchange: &Exchange) -> RequestView<'_> {
     RequestView { method: &exchange.head.method, fields: &exchange.head.fields }
 }
 
-fn cacheable(exchange: &Exchange, policy: Option<&Policy>) -> Cacheable {
+fn cacheable(site: &Site, exchange: &Exchange) -> Cacheable {
+    let policy = site.policy();
     let head = &exchange.head;
     let source = KeySource {
         scheme: exchange.client.scheme,
@@ -76,6 +73,9 @@ fn cacheable(exchange: &Exchange, policy: Option<&Policy>) -> Cacheable {
     };
     let mut key = Vec::with_capacity(128);
     let query = primary_key(source, policy, &mut key);
+    if let Some(name) = site.route.keyed_name() {
+        write_route(name, &mut key);
+    }
     let is_changed = query.as_deref() != head.uri.query();
     let shown = is_changed.then(|| shown_target(&head.uri, query.as_deref()));
     Cacheable { key, shown }

@@ -3,26 +3,26 @@
 use std::sync::Arc;
 
 use forebay_signals::clock;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use http_body::Body as _;
+use http::header::{AUTHORIZATION, COOKIE, RANGE};
+use http::{HeaderMap, Method, Uri};
 
+use super::arriving;
 use super::closing::Notes;
-use super::fetch::Fill;
+use super::fetch::{Fill, finish_empty};
 use super::pass::{self, Forwarding};
-use super::question::Cacheable;
+use super::question::{self, Cacheable};
 use super::stored;
 use crate::cache::Head;
-use crate::cache::fill::{FillReader, Join, Missed, Part};
-use crate::cache::lookup::{Found, Stored, at};
-use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
+use crate::cache::fill::{FillLead, Join, Keep, Missed};
+use crate::cache::lookup::{self, Found, Stored, at};
+use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::directives::RequestDirectives;
-use crate::cache::rules::range::{self, Selection};
-use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
+use crate::cache::rules::{Failure, Rule};
 use crate::cache::status::{CacheStatus, Forward};
+use crate::cache::store::Object;
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Body, Exchange, Room};
+use crate::exchange::{Answer, Exchange, Room};
 use crate::traffic::Outcome;
 
 /// Asks the origin, or reads along with whoever does.
@@ -40,26 +40,33 @@ pub(super) async fn ask(
     if let Some(rule) = rule {
         notes.status = notes.status.because(rule.label());
     }
-    let fields = &exchange.head.fields;
-    if RequestDirectives::of(fields).only_if_cached {
-        notes.status = CacheStatus::own().because("only-if-cached");
-        return Err(Error::new(
-            ErrorKind::NotCached,
-            "only-if-cached, and nothing usable is stored",
-        ));
-    }
+    only_if_cached(&exchange.head.fields, notes)?;
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
-    if edge.cache.memory.is_passed(&question.key, now_ms) {
-        let answer = go_alone(edge, site, exchange, target, notes).await;
-        return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
+    let passed = edge.cache.memory.passed(&question.key, now_ms);
+    if let Some(refusal) = passed {
+        notes.status = notes.status.because(refusal.label());
+        if !may_store_anew(exchange) {
+            let answer = go_alone(edge, site, exchange, target, notes).await;
+            return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
+        }
     }
     let mut key = question.key.clone();
+    if is_personal(site, exchange) {
+        // Its answer may turn out to be for one user: those without such fields do not wait for that.
+        key.extend_from_slice(PERSONAL);
+    }
     loop {
-        let (mut reader, is_leader) = match edge.cache.fills.join(&key) {
+        let joined = join(edge, &question, &key, passed.is_some());
+        let (mut reader, is_leader) = match joined {
             Join::Follow(reader) => (reader, false),
             Join::Lead(lead, reader) => {
+                if let Some(hit) = second_look(edge, site, &question, exchange) {
+                    let object = Arc::clone(&hit.object);
+                    answer_from_store(lead, object);
+                    return Ok(stored::hit(edge, exchange, &hit, None, notes));
+                }
                 let (fill, ask) =
                     Fill::new(edge, site, &question, exchange, target.clone(), held.clone());
                 tokio::spawn(fill.run(ask, lead));
@@ -70,27 +77,38 @@ pub(super) async fn ask(
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
-                return go_alone(edge, site, exchange, target, notes).await;
+                let answer = go_alone(edge, site, exchange, target, notes).await;
+                return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
             }
             Err(Missed::Failed(error)) => return rescue(edge, exchange, held, error, notes),
         };
         exchange.leave(Room::Origin);
         if let Some(secondary) = head.other_variant(&exchange.head.fields, site.policy()) {
             // They read a variant that is not ours. Those who want ours gather under its own name.
-            if key.len() == question.key.len() {
+            if !key.ends_with(&secondary) {
+                key.truncate(question.key.len());
                 key.extend_from_slice(b"\n~");
                 key.extend_from_slice(&secondary);
                 continue;
             }
             return go_alone(edge, site, exchange, target, notes).await;
         }
-        if exchange.head.fields.contains_key(RANGE) && !is_kept(edge, &head, &reader) {
+        if exchange.head.fields.contains_key(RANGE) && !arriving::is_kept(edge, &head, &reader) {
             // Too much would go by before the part that is asked for, and nobody else would have it.
             drop(reader);
             return go_alone(edge, site, exchange, target, notes).await;
         }
-        return Ok(answer_of(edge, exchange, &head, reader, is_leader, notes));
+        return Ok(arriving::answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
+}
+
+/// Refuses to ask the origin where the request forbids that (RFC 9111 §5.2.1.7).
+pub(super) fn only_if_cached(fields: &HeaderMap, notes: &mut Notes) -> Result<(), Error> {
+    if !RequestDirectives::of(fields).only_if_cached {
+        return Ok(());
+    }
+    notes.status = CacheStatus::own().because("only-if-cached");
+    Err(Error::new(ErrorKind::NotCached, "only-if-cached, and nothing usable is stored"))
 }
 
 /// The edge is full: what is held may still do, where the rules allow it.
@@ -163,110 +181,68 @@ fn rescue(
         ErrorKind::Saturated => Failure::ServerError,
         _ => Failure::Unreachable,
     };
-    // It has aged while the origin was waited for.
-    let held = at(held.object, edge.cache.ms(clock::now()));
-    match may_serve_stale_on_error(held.freshness(), held.age, failure) {
+    match stored::may_bridge(edge, &held, failure) {
         Ok(rule) => {
             tracing::debug!(%error, rule = rule.label(), "served stale");
+            let held = at(held.object, edge.cache.ms(clock::now()));
             Ok(stored::hit(edge, exchange, &held, Some(rule), notes))
         }
         Err(_) => Err(error),
     }
 }
 
-/// True if the answer will be stored, as far as its head says.
-fn is_kept(edge: &Edge, head: &Head, reader: &FillReader<Head>) -> bool {
-    let length = reader.size_hint().lower();
-    match head {
-        Head::Stored { .. } => true,
-        Head::Arriving { grant, .. } => {
-            grant.is_ok() && length <= edge.cache.memory.max_object_bytes()
-        }
+/// Finds whom to read along with, or asks in the name of `key`.
+fn join(edge: &Edge, question: &Cacheable, key: &[u8], is_passed: bool) -> Join<Head> {
+    if is_passed {
+        // The last answer could not be shared: nobody waits for this one.
+        let (lead, reader) = edge.cache.fills.alone(key);
+        return Join::Lead(lead, reader);
     }
-}
-
-fn answer_of(
-    edge: &Arc<Edge>,
-    exchange: &mut Exchange,
-    head: &Head,
-    reader: FillReader<Head>,
-    is_leader: bool,
-    notes: &mut Notes,
-) -> Answer {
-    notes.outcome = if is_leader { Outcome::Miss } else { Outcome::Collapsed };
-    if !is_leader {
-        notes.status = notes.status.collapsed();
-    }
-    let (status, fields) = match head {
-        Head::Stored { object, rule, status } => {
-            let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
-            notes.status = notes.status.answered(*status).stored(held.ttl());
-            notes.outcome = Outcome::Revalidated;
-            if let Some(rule) = rule {
-                notes.status = notes.status.because(rule.label());
-                notes.outcome = Outcome::StaleIfError;
-            }
-            return stored::answer(edge, exchange, &held);
-        }
-        Head::Arriving { status, fields, grant, .. } => {
-            notes.status = notes.status.answered(*status);
-            match grant {
-                Ok(ttl) => notes.status = notes.status.stored(*ttl),
-                Err(refusal) => notes.status = notes.status.because(refusal.label()),
-            }
-            (*status, fields)
-        }
-    };
-    let mut answer = Answer::new(Body::Empty).with_status(status);
-    answer.fields = fields.clone();
-    let asked = &exchange.head.fields;
-    if status == StatusCode::OK && is_not_modified(asked, &Validators::of(fields), clock::wall()) {
-        answer.status = StatusCode::NOT_MODIFIED;
-        return answer;
-    }
-    if exchange.head.method == Method::GET
-        && status == StatusCode::OK
-        && let Some(length) = reader.size_hint().exact()
-        && let Some(part) = part_of(asked, fields, length)
+    if key.ends_with(PERSONAL)
+        && let Some(reader) = edge.cache.fills.follow(&question.key)
     {
-        return partial(answer, part, length, reader);
+        return Join::Follow(reader);
     }
-    answer.body = Body::stream(reader);
-    let shared = if matches!(head, Head::Arriving { grant: Ok(_), .. }) {
-        crate::compress::Shared::Yes
-    } else {
-        crate::compress::Shared::No
-    };
-    if exchange.head.method == Method::HEAD {
-        if let Some(length) = answer.body.size_hint().exact() {
-            answer.fields.insert(CONTENT_LENGTH, length.into());
-        }
-        // The fill goes on without this reader if the answer may be stored.
-        answer.body = Body::Empty;
-    }
-    let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
-    exchange.leave(Room::Compress);
-    answer
+    edge.cache.fills.join(key)
 }
 
-/// The one part of an arriving answer that is asked for; of several, the whole is the better answer.
-fn part_of(asked: &HeaderMap, fields: &HeaderMap, length: u64) -> Option<Selection> {
-    let applies =
-        asked.contains_key(RANGE) && range_applies(asked, &Validators::of(fields), clock::wall());
-    let selection = if applies { range::select(asked, length) } else { Selection::Whole };
-    matches!(selection, Selection::One(_) | Selection::Unsatisfiable).then_some(selection)
+/// Ends the key of fills whose answer may turn out to be for one user.
+const PERSONAL: &[u8] = b"\n!";
+
+/// Credentials and cookies that an origin without a policy is shown, and a client that wants nothing stored.
+fn is_personal(site: &Site, exchange: &Exchange) -> bool {
+    let fields = &exchange.head.fields;
+    let is_shown = site.policy().is_none()
+        && (fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION));
+    is_shown || RequestDirectives::of(fields).no_store
 }
 
-fn partial(mut answer: Answer, part: Selection, length: u64, reader: FillReader<Head>) -> Answer {
-    if let Selection::One(part) = part {
-        answer.status = StatusCode::PARTIAL_CONTENT;
-        answer.fields.insert(CONTENT_RANGE, range::content_range(&part, length));
-        answer.body = Body::stream(Part::new(reader, part));
-    } else {
-        answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
-        answer.fields.clear();
-        answer.fields.insert(CONTENT_RANGE, range::content_range_unsatisfied(length));
-        answer.fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+/// A request whose answer may well be stored although the last one could not be.
+fn may_store_anew(exchange: &Exchange) -> bool {
+    let fields = &exchange.head.fields;
+    exchange.head.method == Method::GET
+        && !CONDITIONS.iter().chain(&[COOKIE, AUTHORIZATION]).any(|name| fields.contains_key(name))
+}
+
+/// The fill before this one may have ended between the look-up and now: a thousand requests must not make
+/// two because they came on two cores.
+fn second_look(
+    edge: &Edge,
+    site: &Site,
+    question: &Cacheable,
+    exchange: &Exchange,
+) -> Option<Stored> {
+    let now_ms = edge.cache.ms(clock::now());
+    let view = question::view(exchange);
+    match lookup::look(&edge.cache.memory, &question.key, view, site.policy(), now_ms) {
+        Found::Usable(stored, None) => Some(stored),
+        _ => None,
     }
-    answer
+}
+
+/// Gives whoever joined this fill meanwhile what was found.
+fn answer_from_store(mut lead: FillLead<Head>, object: Arc<Object>) {
+    let status = object.status();
+    lead.head(Arc::new(Head::Stored { object, rule: None, status }), Keep::Share, Some(0));
+    finish_empty(lead);
 }

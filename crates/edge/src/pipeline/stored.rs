@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use forebay_signals::clock;
 use http::header::{ACCEPT_ENCODING, RANGE};
 
 use super::closing::Notes;
-use crate::cache::lookup::Stored;
+use crate::cache::lookup::{Stored, at};
 use crate::cache::reply;
-use crate::cache::rules::Rule;
+use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
 use crate::cache::status::CacheStatus;
 use crate::cache::store::{Object, Parts};
 use crate::compress::{Preferences, Quality, encoded_fields};
@@ -31,6 +32,17 @@ pub(super) fn hit(
         notes.outcome = outcome_of(rule);
     }
     answer(edge, exchange, stored)
+}
+
+/// The rule that lets what is held stand in for an origin that failed, or the one that forbids it. It has
+/// aged while the origin was waited for.
+pub(super) fn may_bridge(edge: &Edge, held: &Stored, failure: Failure) -> Result<Rule, Rule> {
+    if edge.cache.memory.must_validate(&held.object) {
+        // An unsafe request has been there since (RFC 9111 §4.4).
+        return Err(Rule::Stale);
+    }
+    let held = at(Arc::clone(&held.object), edge.cache.ms(clock::now()));
+    may_serve_stale_on_error(held.freshness(), held.age, failure)
 }
 
 /// The answer alone, in the encoding that suits the client best.
@@ -58,13 +70,18 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
         return None;
     }
     let found = edge.cache.memory.encoded(object, wished);
-    let is_due = hits == edge.compressor.hits_before_best();
-    // The first who wishes for an encoding has it made; whoever comes meanwhile gets it as it is.
+    let is_due =
+        hits >= edge.compressor.hits_before_best() && object.is_first_wish_for_best(wished);
+    // The first who wishes for an encoding has it made; whoever comes meanwhile gets what there is.
     if is_due || (found.is_none() && object.is_first_wish(wished)) {
         let quality = if is_due { Quality::Best } else { Quality::First };
         encode_behind(edge, object, wished, quality);
     }
-    found
+    found.or_else(|| {
+        let order = edge.compressor.order();
+        let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
+        edge.cache.memory.encoded(object, second)
+    })
 }
 
 fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, quality: Quality) {

@@ -1,7 +1,7 @@
 //! Fills templates with what the client sent, without letting it break out of its place.
 
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
 
 use super::Matched;
 use super::index::capture;
@@ -14,6 +14,22 @@ impl Matched<'_> {
     /// The target for the origin, if this route rewrites it. The query is kept unless the template has one.
     pub fn rewritten(&self, exchange: &Exchange) -> Result<Option<Uri>, Error> {
         self.rewritten_head(&exchange.head)
+    }
+
+    /// The same for a head that is shown to the origin in place of the client's.
+    pub fn rewritten_as(&self, exchange: &Exchange, shown: Uri) -> Result<Uri, Error> {
+        if self.ready.rewrite.is_none() {
+            return Ok(shown);
+        }
+        let head = &exchange.head;
+        let head = Head {
+            method: head.method.clone(),
+            uri: shown,
+            authority: head.authority.clone(),
+            version: head.version,
+            fields: HeaderMap::new(),
+        };
+        Ok(self.rewritten_head(&head)?.unwrap_or(head.uri))
     }
 
     pub(super) fn rewritten_head(&self, head: &Head) -> Result<Option<Uri>, Error> {

@@ -5,3 +5,4 @@ mod purging;
 mod sharing;
 mod shedding;
 mod support;
+mod users;

@@ -109,3 +109,54 @@ fn surrogate_control_governs_and_no_client_sees_it() {
         },
     );
 }
+
+#[test]
+fn several_ranges_of_what_is_stored_come_as_parts() {
+    with_world(
+        always(STORABLE),
+        |_| (),
+        |world| async move {
+            world.ask(GET).await;
+            let parts = world.ask(&request("GET", "/a", "Range: bytes=0-0, 9-9\r\n")).await;
+            // Ranges so near to one another are sent as one.
+            assert!(parts.starts_with("HTTP/1.1 206") && parts.ends_with("0123456789"), "{parts}");
+            assert_eq!(world.asked(), 1);
+        },
+    );
+    let long: Answers = Arc::new(|_| {
+        let body = "0123456789".repeat(100);
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nContent-Type: text/plain\r\n";
+        (Duration::ZERO, format!("{head}Cache-Control: s-maxage=60\r\n\r\n{body}"))
+    });
+    with_world(
+        long,
+        |_| (),
+        |world| async move {
+            world.ask(GET).await;
+            let parts = world.ask(&request("GET", "/a", "Range: bytes=0-2, 500-502\r\n")).await;
+            let (head, content) = parts.split_once("\r\n\r\n").expect("a head");
+            assert!(head.contains("multipart/byteranges; boundary="), "{head}");
+            let length = format!("content-length: {}", content.len());
+            assert!(head.contains(&length), "{length} in {head}");
+            for piece in
+                ["content-range: bytes 0-2/1000\r\n", "content-range: bytes 500-502/1000\r\n"]
+            {
+                assert!(content.to_ascii_lowercase().contains(piece), "{content}");
+            }
+            assert_eq!(content.matches("012").count(), 2, "{content}");
+        },
+    );
+}
+
+#[test]
+fn a_message_that_is_refused_at_the_gate_names_no_cache_either() {
+    with_world(
+        always(STORABLE),
+        |_| (),
+        |world| async move {
+            let refused = world.ask("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n").await;
+            assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+            assert!(refused.contains("cache-status: Forebay; detail="), "{refused}");
+        },
+    );
+}

@@ -21,6 +21,8 @@ pub(super) struct Content {
     /// Position after the last byte.
     end: u64,
     held_by_all: Arc<AtomicU64>,
+    /// What is held counts in `held_by_all`.
+    is_counted: bool,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,14 @@ struct Piece {
 
 impl Content {
     pub(super) fn new(held_by_all: Arc<AtomicU64>) -> Content {
-        Content { pieces: VecDeque::new(), tail: BytesMut::new(), start: 0, end: 0, held_by_all }
+        Content {
+            pieces: VecDeque::new(),
+            tail: BytesMut::new(),
+            start: 0,
+            end: 0,
+            held_by_all,
+            is_counted: true,
+        }
     }
 
     /// Appends; returns how much all fills hold now.
@@ -81,13 +90,28 @@ impl Content {
             self.start = self.end;
             self.tail.clear();
         }
-        self.held_by_all.fetch_sub(self.start - before, Ordering::Relaxed);
+        if self.is_counted {
+            self.held_by_all.fetch_sub(self.start - before, Ordering::Relaxed);
+        }
     }
 
     /// The whole body, if nothing of it was let go.
     pub(super) fn whole(&mut self) -> Option<Vec<Bytes>> {
         self.seal();
         (self.start == 0).then(|| self.pieces.iter().map(|piece| piece.bytes.clone()).collect())
+    }
+
+    /// From now on it lies in `stored`, which is counted by the store: what slow readers still wait for
+    /// keeps no room from other fills.
+    pub(super) fn lie_in(&mut self, stored: Bytes) {
+        if self.start > 0 || stored.len() as u64 != self.end {
+            return;
+        }
+        self.pieces.clear();
+        self.tail = BytesMut::new();
+        self.pieces.push_back(Piece { start: 0, bytes: stored });
+        self.held_by_all.fetch_sub(self.end, Ordering::Relaxed);
+        self.is_counted = false;
     }
 
     pub(super) fn start(&self) -> u64 {
@@ -113,7 +137,9 @@ impl Content {
 
 impl Drop for Content {
     fn drop(&mut self) {
-        self.held_by_all.fetch_sub(self.end - self.start, Ordering::Relaxed);
+        if self.is_counted {
+            self.held_by_all.fetch_sub(self.end - self.start, Ordering::Relaxed);
+        }
     }
 }
 

@@ -74,7 +74,11 @@ fn a_thousand_on_two_cores_get_one_answer_while_it_arrives() {
                 tokio::task::yield_now().await;
             }
             let mut stored = Vec::new();
-            lead.finish(None, |pieces| stored = pieces.concat()).unwrap();
+            lead.finish(None, |pieces| {
+                stored = pieces.concat();
+                None
+            })
+            .unwrap();
             assert_eq!(stored.len() as u64, whole_len);
         }
     };
@@ -117,6 +121,7 @@ fn whoever_comes_before_the_object_is_stored_still_reads_along() {
     lead.finish(None, |pieces| {
         assert_eq!(pieces.concat(), b"hello");
         late = Some(follow(&fills));
+        None
     })
     .unwrap();
     assert!(fills.is_empty());
@@ -131,7 +136,11 @@ fn trailers_come_after_the_body() {
     let (mut lead, reader) = lead(&fills);
     lead.head(Arc::new(200), Keep::Store, None);
     let trailers = HeaderMap::from_iter([(http::header::ETAG, HeaderValue::from_static("\"a\""))]);
-    lead.finish(Some(trailers.clone()), |pieces| assert!(pieces.is_empty())).unwrap();
+    lead.finish(Some(trailers.clone()), |pieces| {
+        assert!(pieces.is_empty());
+        None
+    })
+    .unwrap();
     let collected = run(reader.collect()).unwrap();
     assert_eq!(collected.trailers(), Some(&trailers));
 }
@@ -255,7 +264,11 @@ fn a_client_that_leaves_takes_nothing_from_the_others() {
     drop(second);
     run(lead.push(Bytes::from_static(b"for the store"))).unwrap();
     let mut stored = Vec::new();
-    lead.finish(None, |pieces| stored = pieces.concat()).unwrap();
+    lead.finish(None, |pieces| {
+        stored = pieces.concat();
+        None
+    })
+    .unwrap();
     assert_eq!(stored, b"for the store");
 }
 

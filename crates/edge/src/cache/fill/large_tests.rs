@@ -61,7 +61,7 @@ fn what_grows_too_large_passes_through_with_bounded_memory() {
 fn what_says_that_it_is_too_large_is_never_collected() {
     let fills = small_fills(LAG);
     let (mut lead, reader) = lead(&fills);
-    assert_eq!(lead.head(Arc::new(200), Keep::Store, Some(5 * PIECE)), Keep::Share);
+    assert_eq!(lead.head(Arc::new(200), Keep::Store, Some(5 * PIECE)), Keep::Own);
     assert!(fills.is_empty());
     thread::scope(|scope| {
         let reads = scope.spawn(|| run(length(reader)));
@@ -114,7 +114,7 @@ fn a_single_slow_reader_may_take_its_time() {
             for _ in 0..20 {
                 lead.push(piece()).await.unwrap();
             }
-            lead.finish(None, |_| ()).unwrap();
+            lead.finish(None, |_| None).unwrap();
         };
         let reads = async {
             let mut length = 0;
@@ -140,7 +140,7 @@ fn a_reader_that_holds_up_others_is_cut() {
             for _ in 0..20 {
                 lead.push(piece()).await.unwrap();
             }
-            lead.finish(None, |_| ()).unwrap();
+            lead.finish(None, |_| None).unwrap();
         };
         let ((), length) = tokio::join!(pushes, length(fast));
         assert_eq!(length, 20 * PIECE);
@@ -160,7 +160,7 @@ fn a_steady_but_slow_reader_is_cut_too() {
             for _ in 0..100 {
                 lead.push(piece()).await.unwrap();
             }
-            lead.finish(None, |_| ()).unwrap();
+            lead.finish(None, |_| None).unwrap();
         };
         let drips = async {
             loop {

@@ -37,7 +37,7 @@ impl<H> FillLead<H> {
         self.fill.key()
     }
 
-    /// Gives the readers the head. With [`Keep::Own`] everybody but the one who asked is sent on alone
+    /// Gives the readers the head. With [`Keep::Own`] and [`Keep::StoreForAsker`] everybody but the one who asked is sent on alone
     /// at once; the caller marks the key so that the next do not wait in vain. Returns what will be
     /// done: an answer whose `length` says that it is too large is not stored.
     pub fn head(&mut self, head: Arc<H>, keep: Keep, length: Option<u64>) -> Keep {
@@ -68,16 +68,17 @@ impl<H> FillLead<H> {
     }
 
     /// The body is whole. `store` gets its pieces if it is to be stored, and has stored it when it
-    /// returns: until then further requests find this fill, afterwards the object.
+    /// returns the body as it lies in the store, from where slow readers then read: until then further requests find this fill, afterwards the object.
     pub fn finish(
         self,
         trailers: Option<HeaderMap>,
-        store: impl FnOnce(&[Bytes]),
+        store: impl FnOnce(&[Bytes]) -> Option<Bytes>,
     ) -> Result<(), Error> {
         if let Some(pieces) = self.fill.finish(trailers)? {
-            store(&pieces);
+            let stored = store(&pieces);
+            drop(pieces);
             self.fills.close(&self.fill);
-            self.fill.settle();
+            self.fill.settle(stored);
         }
         Ok(())
     }

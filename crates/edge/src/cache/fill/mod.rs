@@ -59,6 +59,8 @@ impl Limits {
 pub enum Keep {
     /// It will be stored: whoever asks until it is whole may read along.
     Store,
+    /// It will be stored, but may not be used unasked: everybody else asks alone.
+    StoreForAsker,
     /// It is not stored, but those who wait already may have it (an error of the origin, say).
     Share,
     /// It belongs to the one who asked; everybody else goes on alone, all at once.

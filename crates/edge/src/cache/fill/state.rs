@@ -45,6 +45,16 @@ enum End {
     Failed(ErrorKind, &'static str),
 }
 
+impl Keep {
+    pub(super) fn stores(self) -> bool {
+        matches!(self, Keep::Store | Keep::StoreForAsker)
+    }
+
+    fn is_for_asker(self) -> bool {
+        matches!(self, Keep::StoreForAsker | Keep::Own)
+    }
+}
+
 /// What [`Fill::push`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pushed {
@@ -106,7 +116,9 @@ impl<H> Fill<H> {
         let (keep, woken) = {
             let mut state = lock(&self.state);
             let is_large = length.is_some_and(|length| length > self.limits.max_object_bytes);
-            state.keep = if keep == Keep::Store && is_large { Keep::Share } else { keep };
+            // Readers of one stream wait for the slowest of them: what is too large to hold is better
+            // asked for by each.
+            state.keep = if keep.stores() && is_large { Keep::Own } else { keep };
             state.head = Some((head, length));
             (state.keep, state.wakers())
         };
@@ -128,7 +140,11 @@ impl<H> Fill<H> {
                     state.keep = Keep::Share;
                     Pushed::TurnedLarge
                 }
-                Keep::Store => Pushed::Held,
+                Keep::StoreForAsker if is_large => {
+                    state.keep = Keep::Own;
+                    Pushed::TurnedLarge
+                }
+                Keep::Store | Keep::StoreForAsker => Pushed::Held,
                 Keep::Share | Keep::Own => Pushed::Passing,
             };
             (pushed, state.wakers())
@@ -151,7 +167,7 @@ impl<H> Fill<H> {
                 Err(Error::new(ErrorKind::OriginProtocol, detail))
             } else {
                 state.end = Some(End::Whole(trailers));
-                Ok(if state.keep == Keep::Store { state.content.whole() } else { None })
+                Ok(if state.keep.stores() { state.content.whole() } else { None })
             };
             (result, state.wakers())
         };
@@ -179,7 +195,7 @@ impl<H> Fill<H> {
         let mut state = lock(&self.state);
         let keep = state.keep;
         let Some(reader) = state.readers.get_mut(&id) else { return Poll::Pending };
-        if keep == Keep::Own && reader.role == Role::Follower {
+        if keep.is_for_asker() && reader.role == Role::Follower {
             return Poll::Ready(Err(Missed::NotShareable));
         }
         reader.wait(context);
@@ -201,7 +217,7 @@ impl<H> Fill<H> {
         let (frame, woken) = {
             let mut state = lock(&self.state);
             let frame = state.poll_frame(id, context);
-            let is_free = state.keep != Keep::Store && state.has_room(self.limits.window_bytes);
+            let is_free = !state.keep.stores() && state.has_room(self.limits.window_bytes);
             (frame, if is_free { state.lead.take() } else { None })
         };
         wake(woken);
@@ -230,9 +246,12 @@ impl<H> Fill<H> {
     }
 
     /// The object is stored and nobody joins any more: what is left goes as it is read.
-    pub(super) fn settle(&self) {
+    pub(super) fn settle(&self, stored: Option<Bytes>) {
         let mut state = lock(&self.state);
-        state.keep = Keep::Share;
+        state.keep = if state.keep == Keep::StoreForAsker { Keep::Own } else { Keep::Share };
+        if let Some(stored) = stored {
+            state.content.lie_in(stored);
+        }
         state.release();
     }
 
@@ -279,13 +298,13 @@ impl<H> State<H> {
             let error = Error::new(ErrorKind::ClientTimeout, "too slow for those who read along");
             return Poll::Ready(Some(Err(error)));
         }
-        if self.keep == Keep::Own && reader.role == Role::Follower {
+        if self.keep.is_for_asker() && reader.role == Role::Follower {
             return Poll::Ready(Some(Err(Error::new(ErrorKind::Internal, "not shared"))));
         }
         if let Some(bytes) = self.content.read(reader.position) {
             let before = reader.position;
             reader.position += bytes.len() as u64;
-            if self.keep != Keep::Store && before <= self.content.start() {
+            if !self.keep.stores() && before <= self.content.start() {
                 self.release();
             }
             return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -304,7 +323,7 @@ impl<H> State<H> {
 
     /// Lets go of what everybody has read, unless it is to be stored.
     fn release(&mut self) {
-        if self.keep == Keep::Store {
+        if self.keep.stores() {
             return;
         }
         let wanted = self.readers.values().filter(|reader| self.is_for(reader));
@@ -317,11 +336,11 @@ impl<H> State<H> {
     }
 
     fn is_abandoned(&self) -> bool {
-        self.keep != Keep::Store && !self.readers.values().any(|reader| self.is_for(reader))
+        !self.keep.stores() && !self.readers.values().any(|reader| self.is_for(reader))
     }
 
     fn is_for(&self, reader: &Place) -> bool {
-        !reader.is_cut && (self.keep != Keep::Own || reader.role == Role::Asker)
+        !reader.is_cut && (!self.keep.is_for_asker() || reader.role == Role::Asker)
     }
 
     fn wakers(&mut self) -> Vec<Waker> {

@@ -62,6 +62,29 @@ impl<H> Fills<H> {
         Join::Lead(FillLead::new(Arc::clone(self), fill), reader)
     }
 
+    /// The fill of `key`, if somebody asks already.
+    pub fn follow(&self, key: &[u8]) -> Option<FillReader<H>> {
+        let shard = self.shard(key);
+        let fill = shard.get(key)?;
+        fill.admit().map(|id| FillReader::new(Arc::clone(fill), id))
+    }
+
+    /// A fill that nobody joins.
+    pub fn alone(self: &Arc<Self>, key: &[u8]) -> (FillLead<H>, FillReader<H>) {
+        let fill = Arc::new(Fill::new(key, self.limits, Arc::clone(&self.held_bytes)));
+        let id = fill.register(Role::Asker);
+        let reader = FillReader::new(Arc::clone(&fill), id);
+        (FillLead::new(Arc::clone(self), fill), reader)
+    }
+
+    /// From now on nobody joins a fill whose key `is_one`: what it brings may be older than what is
+    /// wanted. Those who read along go on.
+    pub fn part_with(&self, is_one: impl Fn(&[u8]) -> bool) {
+        for shard in &self.shards {
+            lock(shard).retain(|key, _| !is_one(key));
+        }
+    }
+
     /// Fills that can be joined.
     pub fn len(&self) -> usize {
         self.shards.iter().map(|shard| lock(shard).len()).sum()

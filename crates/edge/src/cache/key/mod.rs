@@ -86,6 +86,13 @@ fn write_fields(fields: &HeaderMap, policy: &Policy, key: &mut Vec<u8>) {
     }
 }
 
+/// Adds a route to a key: one that takes some requests for a URL and leaves others to the next may lead to
+/// another application, or show it the request differently.
+pub fn write_route(name: &str, key: &mut Vec<u8>) {
+    key.extend_from_slice(b"\n@");
+    key.extend_from_slice(name.as_bytes());
+}
+
 /// The part of a key that every request for the same URL shares, whatever fields and cookies say.
 pub fn url_of(key: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'\n', key).unwrap_or(key.len());

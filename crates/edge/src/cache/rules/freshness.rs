@@ -100,6 +100,16 @@ impl Freshness {
         age < self.lifetime()
     }
 
+    /// May it answer others than the one who asked, as it arrives? Only what may be used unasked (RFC 9111
+    /// §4): the rest is asked for by each.
+    pub fn is_usable_on_arrival(&self) -> bool {
+        let age = self.initial_age();
+        let is_stale_usable = !self.has(Flag::MustRevalidate)
+            && !self.has(Flag::ProxyRevalidate)
+            && self.swr().is_some_and(|limit| self.staleness(age) < limit);
+        !self.has(Flag::NoCache) && (self.is_fresh(age) || is_stale_usable)
+    }
+
     /// Seconds left, negative once stale: `ttl` of `Cache-Status`.
     pub fn ttl(&self, age: Duration) -> i64 {
         let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);

@@ -128,11 +128,25 @@ pub enum Refusal {
     VaryUnusable,
     /// Nothing says how long.
     NoFreshness,
+    /// Larger than the store takes.
+    TooLarge,
     /// Stale on arrival, nothing to validate it with and nothing that lets it be served stale.
     NothingToReuse,
 }
 
 impl Refusal {
+    /// True if another request for the same might have its answer stored: it says nothing of the answer.
+    pub fn is_of_request(self) -> bool {
+        matches!(
+            self,
+            Refusal::Method
+                | Refusal::PolicyOff
+                | Refusal::RequestNoStore
+                | Refusal::Authorization
+                | Refusal::Cookie
+        )
+    }
+
     /// Token for `Cache-Status` and metrics.
     pub fn label(self) -> &'static str {
         self.facts().0
@@ -161,6 +175,7 @@ impl Refusal {
             R::VarySecret => ("vary-secret", "the answer varies by Cookie or Authorization, which the key does not hold"),
             R::VaryUnusable => ("vary-unusable", "Vary does not parse, names too many fields, or one that differs with every client"),
             R::NoFreshness => ("no-freshness", "nothing says how long it may be used (RFC 9111 §4.2.1)"),
+            R::TooLarge => ("too-large", "it is larger than `cache.max_object`"),
             R::NothingToReuse => ("nothing-to-reuse", "it is stale on arrival and has no validator (RFC 9111 §4.3)"),
         }
     }

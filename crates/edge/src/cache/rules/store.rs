@@ -58,6 +58,13 @@ pub fn may_store(
         policy,
     );
     refused_as_useless(answer, &freshness)?;
+    let is_personal = policy.is_none()
+        && (request.fields.contains_key(COOKIE) || request.fields.contains_key(AUTHORIZATION));
+    // Whoever grants such an answer no time means that every user is asked for: an outage must not show
+    // one of them what was made for another.
+    let is_never_unasked =
+        is_personal && !freshness.is_fresh(freshness.initial_age()) && !says_stale(&effective);
+    let freshness = freshness.with_if(|| is_never_unasked, Flag::NoCache);
     Ok(Grant { freshness, stripped: stripped(answer, &effective.directives), vary })
 }
 
@@ -229,6 +236,11 @@ fn with_permissions(
         .with_if(|| held.no_cache == Scope::Whole, Flag::NoCache)
         .with_if(|| held.s_maxage.is_some(), Flag::SMaxage)
         .with_if(|| held.immutable, Flag::Immutable)
+}
+
+fn says_stale(effective: &Effective) -> bool {
+    let held = &effective.directives;
+    held.stale_while_revalidate.is_some() || held.stale_if_error.is_some()
 }
 
 /// Stale on arrival, it is worth its place only if the origin can confirm it, or somebody explicitly

@@ -17,6 +17,7 @@ use super::index::{Entry, Index, index};
 use super::passes::Passes;
 use super::{Object, Varying};
 use crate::cache::key::url_of;
+use crate::cache::rules::Refusal;
 use crate::exchange::Encoding;
 
 /// Locks that order insertions against purges of the same URLs; also how many purges are remembered.
@@ -153,6 +154,7 @@ impl Memory {
         let place = self.place(object.key());
         let _guard = self.open(ticket, &object)?;
         self.forget(place);
+        self.passes.forget(place);
         Ok(self.put(place, object))
     }
 
@@ -166,6 +168,7 @@ impl Memory {
     ) -> Result<Arc<Object>, Refused> {
         let root = self.place(object.key());
         let _guard = self.open(ticket, &object)?;
+        self.passes.forget(root);
         let varying = match self.find(object.key()) {
             Some(Found::Varies(varying)) if varying.names() == names => varying,
             _ => {
@@ -211,12 +214,12 @@ impl Memory {
 
     /// Notes that answers for `key` cannot be shared until `until_ms` (hit-for-miss): requests then do
     /// not wait for one another. A collision of two keys' hashes makes two requests where one would do.
-    pub fn pass_until(&self, key: &[u8], until_ms: u64) {
-        self.passes.note(self.place(key), until_ms);
+    pub fn pass_until(&self, key: &[u8], until_ms: u64, refusal: Refusal) {
+        self.passes.note(self.place(key), until_ms, refusal);
     }
 
-    /// True while [`Memory::pass_until`] holds.
-    pub fn is_passed(&self, key: &[u8], now_ms: u64) -> bool {
+    /// Why, while [`Memory::pass_until`] holds.
+    pub fn passed(&self, key: &[u8], now_ms: u64) -> Option<Refusal> {
         self.passes.holds(self.place(key), now_ms)
     }
 

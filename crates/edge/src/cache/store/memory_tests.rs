@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::rules::{Freshness, Rule};
+use crate::cache::rules::{Freshness, Refusal, Rule};
 use crate::exchange::Encoding;
 
 fn fresh() -> Freshness {
@@ -137,10 +137,10 @@ fn a_purge_takes_all_variants_and_what_is_being_fetched() {
     let before = memory.ticket();
     memory.insert_variant(before, &[ACCEPT], object("a", "x", Encoding::Identity, 1)).unwrap();
     memory.insert(before, plain("b")).unwrap();
-    memory.pass_until(b"a", 100);
+    memory.pass_until(b"a", 100, Refusal::NoStore);
     assert!(memory.purge(b"a"));
     assert!(memory.find(b"a").is_none());
-    assert!(!memory.is_passed(b"a", 50));
+    assert!(memory.passed(b"a", 50).is_none());
     assert_eq!(memory.insert(before, plain("a")).unwrap_err(), Refused::Purged);
     assert!(found(&memory, "b").is_some());
     memory.insert(memory.ticket(), plain("a")).unwrap();
@@ -187,14 +187,14 @@ fn an_invalidated_object_stays_but_must_be_validated() {
 #[test]
 fn keys_that_cannot_be_shared_are_remembered_for_a_while() {
     let memory = memory();
-    memory.pass_until(b"a", 100);
-    assert!(memory.is_passed(b"a", 99));
-    assert!(!memory.is_passed(b"b", 99));
-    assert!(!memory.is_passed(b"a", 100));
+    memory.pass_until(b"a", 100, Refusal::NoStore);
+    assert_eq!(memory.passed(b"a", 99), Some(Refusal::NoStore));
+    assert!(memory.passed(b"b", 99).is_none());
+    assert!(memory.passed(b"a", 100).is_none());
     for n in 0..100_000_u32 {
-        memory.pass_until(&n.to_le_bytes(), 100);
+        memory.pass_until(&n.to_le_bytes(), 100, Refusal::NoStore);
     }
-    let kept = (0..100_000_u32).filter(|n| memory.is_passed(&n.to_le_bytes(), 1)).count();
+    let kept = (0..100_000_u32).filter(|n| memory.passed(&n.to_le_bytes(), 1).is_some()).count();
     assert!(kept <= 16_384, "{kept}");
 }
 

@@ -72,7 +72,8 @@ pub struct Object {
     encoding: Encoding,
     /// Bit set of the encodings that are stored beside this object.
     encodings: AtomicU8,
-    /// Bit set of the encodings that somebody has asked to be made, and [`MUST_VALIDATE`].
+    /// Bit sets of the encodings that somebody has asked to be made, well and best, and
+    /// [`MUST_VALIDATE`].
     wishes: AtomicU8,
     /// Some of the lines no client is shown.
     has_hidden: bool,
@@ -253,12 +254,23 @@ impl Object {
     /// True for the first who wishes for `encoding`: it is made once, and what turns out not to be worth
     /// it is not tried again. An encoding that was evicted may be wished for anew.
     pub fn is_first_wish(&self, encoding: Encoding) -> bool {
-        self.wishes.fetch_or(bit(encoding), Ordering::AcqRel) & bit(encoding) == 0
+        let bit = bit(encoding);
+        self.wishes.load(Ordering::Acquire) & bit == 0
+            && self.wishes.fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
+
+    /// The same for the best quality, which is made of an object that is asked for often.
+    pub fn is_first_wish_for_best(&self, encoding: Encoding) -> bool {
+        let bit = bit(encoding) << BEST;
+        // Looked at before it is written: this is asked on every hit.
+        self.wishes.load(Ordering::Acquire) & bit == 0
+            && self.wishes.fetch_or(bit, Ordering::AcqRel) & bit == 0
     }
 
     /// The wish could not be taken up; the next may try.
     pub fn forget_wish(&self, encoding: Encoding) {
-        self.wishes.fetch_and(!bit(encoding), Ordering::AcqRel);
+        let bits = bit(encoding) | (bit(encoding) << BEST);
+        self.wishes.fetch_and(!bits, Ordering::AcqRel);
     }
 
     pub(super) fn note_encoding(&self, encoding: Encoding) {
@@ -289,6 +301,8 @@ impl Object {
     }
 }
 
+/// From the bit of an encoding to that of its best quality.
+const BEST: u8 = 3;
 /// Bit of [`Object::must_validate`], beside those of the encodings.
 const MUST_VALIDATE: u8 = 0x80;
 

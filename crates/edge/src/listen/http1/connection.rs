@@ -23,7 +23,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client};
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
-use crate::listen::{Coming, Handler, Reply};
+use crate::listen::{Coming, Handler, Reply, refusal};
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
 const READ_BYTES: usize = 8 * 1024;
@@ -311,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     async fn refuse(&mut self, error: &Error) -> io::Result<()> {
         let facts = error.facts();
         tracing::debug!(kind = facts.label, error = %error, "request refused");
-        let answer = Answer::from(error);
+        let answer = refusal(error);
         self.writer.begin(answer, false, http::Version::HTTP_11, Fate::Close);
         self.flush(&mut Content::none()).await
     }

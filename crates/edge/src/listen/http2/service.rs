@@ -16,7 +16,7 @@ use super::head;
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Stamps};
 use crate::listen::settings::Settings;
-use crate::listen::{Handler, Reply};
+use crate::listen::{Handler, Reply, refusal};
 
 /// What the requests of one connection share.
 pub(super) struct Service<H> {
@@ -48,7 +48,7 @@ impl<H: Handler> Service<H> {
             Ok(exchange) => self.handler.call(exchange),
             Err(error) => {
                 self.refused(&error);
-                Reply::Now(Answer::from(&error))
+                Reply::Now(refusal(&error))
             }
         };
         async move {

@@ -1,0 +1,129 @@
+//! What a client gets of an answer that is arriving, or was confirmed, for it and others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_signals::clock;
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http_body::Body as _;
+
+use super::closing::Notes;
+use super::stored;
+use crate::cache::Head;
+use crate::cache::fill::{FillReader, Part};
+use crate::cache::lookup::at;
+use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
+use crate::cache::rules::range::{self, Selection};
+use crate::edge::Edge;
+use crate::exchange::{Answer, Body, Exchange, Room};
+use crate::traffic::Outcome;
+
+/// True if the answer will be stored, as far as its head says.
+pub(super) fn is_kept(edge: &Edge, head: &Head, reader: &FillReader<Head>) -> bool {
+    let length = reader.size_hint().lower();
+    match head {
+        Head::Stored { .. } => true,
+        Head::Arriving { grant, .. } => {
+            grant.is_ok() && length <= edge.cache.memory.max_object_bytes()
+        }
+    }
+}
+
+/// The answer for one reader of a fill.
+pub(super) fn answer_of(
+    edge: &Arc<Edge>,
+    exchange: &mut Exchange,
+    head: &Head,
+    reader: FillReader<Head>,
+    is_leader: bool,
+    notes: &mut Notes,
+) -> Answer {
+    notes.outcome = if is_leader { Outcome::Miss } else { Outcome::Collapsed };
+    if !is_leader {
+        notes.status = notes.status.collapsed();
+    }
+    let mut answer = Answer::new(Body::Empty);
+    match head {
+        Head::Stored { object, rule, status } => {
+            let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
+            notes.status = notes.status.answered(*status).stored(held.ttl());
+            notes.outcome = Outcome::Revalidated;
+            if let Some(rule) = rule {
+                notes.status = notes.status.because(rule.label());
+                notes.outcome = Outcome::StaleIfError;
+            }
+            return stored::answer(edge, exchange, &held);
+        }
+        Head::Arriving { status, fields, grant, personal, .. } => {
+            answer.status = *status;
+            answer.fields = fields.clone();
+            notes.status = notes.status.answered(*status);
+            match grant {
+                Ok((freshness, since_ms)) => {
+                    let here = edge.cache.ms(clock::now()).saturating_sub(*since_ms);
+                    let age = freshness.age(Duration::from_millis(here));
+                    notes.status = notes.status.stored(freshness.ttl(age));
+                    if !is_leader {
+                        for name in personal {
+                            answer.fields.remove(name);
+                        }
+                        answer.fields.insert(AGE, age.as_secs().into());
+                    }
+                }
+                Err(refusal) => notes.status = notes.status.because(refusal.label()),
+            }
+        }
+    }
+    let (status, fields) = (answer.status, &answer.fields);
+    let asked = &exchange.head.fields;
+    if status == StatusCode::OK && is_not_modified(asked, &Validators::of(fields), clock::wall()) {
+        answer.status = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    if exchange.head.method == Method::GET
+        && status == StatusCode::OK
+        && let Some(length) = reader.size_hint().exact()
+        && let Some(part) = part_of(asked, fields, length)
+    {
+        return partial(answer, part, length, reader);
+    }
+    answer.body = Body::stream(reader);
+    let shared = if matches!(head, Head::Arriving { grant: Ok(_), .. }) {
+        crate::compress::Shared::Yes
+    } else {
+        crate::compress::Shared::No
+    };
+    if exchange.head.method == Method::HEAD {
+        if let Some(length) = answer.body.size_hint().exact() {
+            answer.fields.insert(CONTENT_LENGTH, length.into());
+        }
+        // The fill goes on without this reader if the answer may be stored.
+        answer.body = Body::Empty;
+    }
+    let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
+    exchange.leave(Room::Compress);
+    answer
+}
+
+/// The one part of an arriving answer that is asked for; of several, the whole is the better answer.
+fn part_of(asked: &HeaderMap, fields: &HeaderMap, length: u64) -> Option<Selection> {
+    let applies =
+        asked.contains_key(RANGE) && range_applies(asked, &Validators::of(fields), clock::wall());
+    let selection = if applies { range::select(asked, length) } else { Selection::Whole };
+    matches!(selection, Selection::One(_) | Selection::Unsatisfiable).then_some(selection)
+}
+
+fn partial(mut answer: Answer, part: Selection, length: u64, reader: FillReader<Head>) -> Answer {
+    if let Selection::One(part) = part {
+        answer.status = StatusCode::PARTIAL_CONTENT;
+        answer.fields.insert(CONTENT_RANGE, range::content_range(&part, length));
+        answer.body = Body::stream(Part::new(reader, part));
+    } else {
+        answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
+        answer.fields.clear();
+        answer.fields.insert(CONTENT_RANGE, range::content_range_unsatisfied(length));
+        answer.fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    }
+    answer
+}
