@@ -87,7 +87,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let gone = Drain::default();
         let desk = Arc::new(Desk {
             edge: Arc::clone(&edge),
-            reload: reloader(Arc::clone(&edge), plan.reread, watched.clone()),
+            reloading: tokio::sync::Mutex::default(),
+            reloader: reloader(Arc::clone(&edge), plan.reread, watched.clone()),
         });
         let serving = tokio::spawn(admin::serve(admin, Arc::clone(&desk), gone.clone()));
         edge.journal.write("forebay", format!("serving on {cores} cores"));
@@ -200,13 +201,13 @@ impl Signals {
     }
 
     /// The same; SIGHUP reloads.
-    async fn until_the_end(&mut self, desk: &Desk) {
+    async fn until_the_end(&mut self, desk: &Arc<Desk>) {
         loop {
             let (terminate, interrupt) = (&mut self.terminate, &mut self.interrupt);
             tokio::select! {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
-                _ = self.hang_up.recv() => match (desk.reload)() {
+                _ = self.hang_up.recv() => match desk.reload().await {
                     Ok(said) => tracing::info!(said, "settings reloaded"),
                     Err(error) => tracing::error!(error, "settings not reloaded"),
                 },

@@ -24,8 +24,34 @@ pub(crate) struct Desk {
     /// The engine.
     pub(crate) edge: Arc<Edge>,
     /// Reads the settings anew and swaps them; a sentence either way.
-    pub(crate) reload: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+    pub(crate) reloader: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// One reload at a time.
+    pub(crate) reloading: tokio::sync::Mutex<()>,
 }
+
+impl Desk {
+    /// Puts changed settings in force, on a thread of its own that steps back behind those that serve: to
+    /// check a thousand routes takes long enough to be felt on a busy core.
+    pub(crate) async fn reload(self: &Arc<Self>) -> Result<String, String> {
+        let _one_at_a_time = self.reloading.lock().await;
+        let (desk, runtime) = (Arc::clone(self), tokio::runtime::Handle::current());
+        let (tell, told) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().name("reload".into());
+        let begun = thread.spawn(move || {
+            let _within = runtime.enter();
+            if let Err(error) = rustix::process::setpriority_process(None, RELOAD_NICENESS) {
+                tracing::debug!(%error, "the reload does not step back");
+            }
+            // Whoever asked may have gone; the reload took effect all the same.
+            drop(tell.send((desk.reloader)()));
+        });
+        begun.map_err(|error| format!("cannot start a thread for the reload: {error}"))?;
+        told.await.unwrap_or_else(|_| Err("the reload broke off; nothing has changed".into()))
+    }
+}
+
+/// Niceness of a reload's thread.
+const RELOAD_NICENESS: i32 = 15;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,7 +81,7 @@ pub(crate) async fn answer(desk: Arc<Desk>, exchange: Exchange) -> Answer {
     answer
 }
 
-async fn route(desk: &Desk, exchange: Exchange) -> Result<Answer, Answer> {
+async fn route(desk: &Arc<Desk>, exchange: Exchange) -> Result<Answer, Answer> {
     if !is_local_name(host_of(&exchange.head.authority)) {
         return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
     }
@@ -81,7 +107,7 @@ async fn route(desk: &Desk, exchange: Exchange) -> Result<Answer, Answer> {
         }
         "/reload" => {
             question::<serde_json::Value>(exchange).await?;
-            match (desk.reload)() {
+            match desk.reload().await {
                 Ok(said) => Ok(data(&json!({ "said": said }))),
                 Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
             }

@@ -95,6 +95,21 @@ pub(super) fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// Where the lines of a text begin: every value of a large file is asked for its line.
+#[derive(Debug)]
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: &str) -> Lines {
+        Lines(memchr::memchr_iter(b'\n', text.as_bytes()).map(|end| end + 1).collect())
+    }
+
+    /// The line of byte `at`, from 1.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.0.partition_point(|start| *start <= at) + 1
+    }
+}
+
 /// ``did you mean `x`?`` if one of `known` is near, else all of them.
 pub(super) fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let near = known.clone().map(|k| (distance(word, k), k)).min();
@@ -153,5 +168,9 @@ mod tests {
         assert_eq!(line_and_column("a\nbé = 1", 2), (2, 1));
         assert_eq!(line_and_column("a\nbé = 1", 5), (2, 3));
         assert_eq!(line_and_column("", 0), (1, 1));
+        let text = "a\n\nb\r\nc";
+        for at in 0..=text.len() {
+            assert_eq!(Lines::of(text).line(at), line_and_column(text, at).0, "{at}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Problem, Problems, Wrong, line_and_column, list, place, suggest};
+use super::problem::{Lines, Problem, Problems, Wrong, list, place, suggest};
 use super::reference::{SECTIONS, Section as Doc};
 use super::setting::Setting;
 use super::{Layer, Machine, SetBy, Source, Value};
@@ -14,6 +14,7 @@ use super::{Layer, Machine, SetBy, Source, Value};
 pub(super) struct Document<'t> {
     source: &'t Source,
     text: &'t str,
+    lines: Lines,
     root: DeTable<'t>,
 }
 
@@ -62,7 +63,7 @@ pub(super) fn parse(layers: &[Layer]) -> Result<Vec<Document<'_>>, Problems> {
             let place = place(source, text, at);
             problems.push(Problem { place, text: format!("not valid TOML: {text_of}"), hint });
         }
-        documents.push(Document { source, text, root: root.into_inner() });
+        documents.push(Document { source, text, lines: Lines::of(text), root: root.into_inner() });
     }
     if problems.is_empty() { Ok(documents) } else { Err(Problems(problems)) }
 }
@@ -233,9 +234,7 @@ impl<'t> Reader<'t> {
         let set_by = match given.document.source {
             Source::Flag(flag) => SetBy::Flag(flag),
             Source::Variable(name) => SetBy::Variable(name),
-            Source::File(file) => {
-                SetBy::File(file.clone(), line_and_column(given.document.text, span.start).0)
-            }
+            Source::File(file) => SetBy::File(file.clone(), given.document.lines.line(span.start)),
         };
         self.note(format!("{}.{key}", section.path), text, set_by);
     }
@@ -309,7 +308,7 @@ impl<'t> Section<'t> {
     /// Place of the section for other complaints: `forebay.toml:12`.
     pub(super) fn line(&self) -> Option<String> {
         let table = self.tables.first()?;
-        let (line, _) = line_and_column(table.document.text, table.at);
+        let line = table.document.lines.line(table.at);
         match table.document.source {
             Source::File(file) => Some(format!("{file}:{line}")),
             Source::Flag(name) | Source::Variable(name) => Some((*name).to_owned()),
