@@ -68,7 +68,7 @@ async fn connect(
 }
 
 async fn scheme_and_name(exchange: Exchange) -> Answer {
-    let name = exchange.client.server_name.unwrap_or_default();
+    let name = exchange.client.server_name.as_deref().unwrap_or_default().to_owned();
     Answer::new(Body::from(format!("{} {name}.", exchange.client.scheme.as_str())))
 }
 

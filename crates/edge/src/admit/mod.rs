@@ -40,7 +40,7 @@ pub fn message(
     content_within(settings.max_content_bytes, exchange)?;
     if let Some(name) = &exchange.client.server_name {
         let host = exchange.host();
-        if name != host && !covers(name, host) {
+        if **name != *host && !covers(name, host) {
             // RFC 9110 §7.4: another host's request on a connection that was opened for this one.
             return Err(Error::new(ErrorKind::Misdirected, "authority is not the connection's"));
         }

@@ -11,6 +11,7 @@ mod lines;
 mod stamps;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, Method, Uri, Version};
@@ -50,7 +51,7 @@ pub struct Client {
     /// Scheme towards the client.
     pub scheme: Scheme,
     /// Server name of the TLS handshake, lower case.
-    pub server_name: Option<String>,
+    pub server_name: Option<Arc<str>>,
 }
 
 /// A request's head as the rooms see it: framing is settled, the authority is known and lower case.

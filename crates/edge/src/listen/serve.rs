@@ -104,7 +104,7 @@ impl<H: Handler> Session<H> {
         tls.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let is_http2 = tls.alpn_protocol() == Some(ALPN_H2);
         self.client.scheme = Scheme::Https;
-        self.client.server_name = tls.server_name().map(str::to_ascii_lowercase);
+        self.client.server_name = tls.server_name().map(|name| name.to_ascii_lowercase().into());
         if is_http2 {
             Box::pin(self.http2(io, BytesMut::new())).await;
         } else {

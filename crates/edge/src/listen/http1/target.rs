@@ -32,6 +32,14 @@ pub fn parse(method: &Method, target: Bytes) -> Result<Target, HeadError> {
     absolute(&target)
 }
 
+/// Checks a target that some other parser has already found to be a path (RFC 9113 §8.3.1).
+pub fn from_path(method: &Method, path: PathAndQuery) -> Result<Uri, HeadError> {
+    let bytes = path.as_str().as_bytes();
+    let is_clean = bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
+    let is_path = bytes.first() == Some(&b'/') || (bytes == b"*" && method == Method::OPTIONS);
+    if is_clean && is_path { Ok(Uri::from(path)) } else { Err(HeadError::BadTarget) }
+}
+
 fn absolute(target: &Bytes) -> Result<Target, HeadError> {
     let text = std::str::from_utf8(target).map_err(|_| HeadError::BadTarget)?;
     let (scheme, rest) = text.split_once("://").ok_or(HeadError::BadTarget)?;

@@ -43,26 +43,33 @@ pub(super) fn check(parts: request::Parts, limits: &HeadLimits) -> Result<Head, 
     if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
         return Err(HeadError::BadTarget.into());
     }
-    let path = uri.path_and_query().ok_or(HeadError::BadTarget)?.as_str();
-    if path.len() > limits.target_bytes {
+    let named = uri.authority().map(|named| parse_authority(named.as_str().as_bytes()));
+    let named = named.transpose()?;
+    let path = uri.into_parts().path_and_query.ok_or(HeadError::BadTarget)?;
+    if path.as_str().len() > limits.target_bytes {
         return Err(HeadError::TargetTooLong.into());
     }
-    if !path.starts_with(['/', '*']) {
-        return Err(HeadError::BadTarget.into());
-    }
-    let target = target::parse(&method, Bytes::copy_from_slice(path.as_bytes()))?;
+    let uri = target::from_path(&method, path)?;
     if fields.len() > limits.fields {
         return Err(HeadError::TooManyFields.into());
     }
     if fields.values().any(has_blank_edges) {
         return Err(HeadError::BadField.into());
     }
-    let authority = authority(uri.authority().map(http::uri::Authority::as_str), &mut fields)?;
-    take_content_length(&mut fields)?;
-    take_expectation(&mut fields)?;
-    remove(&mut fields, ends_here);
-    join_cookies(&mut fields)?;
-    Ok(Head { method, uri: target.uri, authority, version, fields })
+    let authority = authority(named, &mut fields)?;
+    // One look at all names instead of a search for each that is seldom there.
+    if fields.keys().any(is_settled_here) {
+        take_content_length(&mut fields)?;
+        take_expectation(&mut fields)?;
+        remove(&mut fields, ends_here);
+        join_cookies(&mut fields)?;
+    }
+    Ok(Head { method, uri, authority, version, fields })
+}
+
+/// Fields that [`check`] removes or rewrites.
+fn is_settled_here(name: &HeaderName) -> bool {
+    ends_here(name) || matches!(name.as_str(), "content-length" | "expect" | "cookie")
 }
 
 /// RFC 9113 §8.2.1: parsers behind us would cut them, or not.
@@ -72,21 +79,27 @@ fn has_blank_edges(value: &HeaderValue) -> bool {
 }
 
 /// RFC 9113 §8.3.1: `:authority`, or Host; two that differ are a trap for somebody.
-fn authority(pseudo: Option<&str>, fields: &mut HeaderMap) -> Result<String, Error> {
-    let parse = |bytes| target::authority(bytes).ok_or(HeadError::BadHost);
+fn authority(pseudo: Option<String>, fields: &mut HeaderMap) -> Result<String, Error> {
+    let pseudo = match pseudo {
+        Some(pseudo) if !fields.contains_key(HOST) => return Ok(pseudo),
+        pseudo => pseudo,
+    };
     let mut hosts = fields.get_all(HOST).iter();
     let (host, second) = (hosts.next(), hosts.next());
     if second.is_some() {
         return Err(HeadError::BadHost.into());
     }
-    let host = host.map(|value| parse(value.as_bytes())).transpose()?;
-    let pseudo = pseudo.map(|text| parse(text.as_bytes())).transpose()?;
+    let host = host.map(|value| parse_authority(value.as_bytes())).transpose()?;
     fields.remove(HOST);
     match (pseudo, host) {
         (Some(pseudo), Some(host)) if pseudo != host => Err(HeadError::HostMismatch.into()),
         (Some(authority), _) | (None, Some(authority)) => Ok(authority),
         (None, None) => Err(HeadError::BadHost.into()),
     }
+}
+
+fn parse_authority(bytes: &[u8]) -> Result<String, HeadError> {
+    target::authority(bytes).ok_or(HeadError::BadHost)
 }
 
 /// The engine holds the content to it; behind us framing is made anew.
