@@ -1,7 +1,8 @@
 //! The edge: a caching reverse proxy as a library.
 //!
 //! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline` shows the
-//! whole way on one screen. Rooms import `exchange`, `config` and `error`, never one another.
+//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`),
+//! never one another.
 
 pub mod access_log;
 pub mod act;
@@ -13,6 +14,7 @@ pub mod edge;
 pub mod error;
 pub mod exchange;
 pub mod forward;
+pub mod http1;
 pub mod identity;
 pub mod listen;
 pub mod origin;

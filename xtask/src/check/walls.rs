@@ -40,7 +40,7 @@ const FOR_TESTS: &str = "forebay-shop";
 /// Rooms of the edge, in the order of the request's way.
 const ROOMS: [&str; 6] = ["listen", "admit", "route", "cache", "compress", "origin"];
 /// What lies under the rooms: they may import it, and it imports no room.
-const GROUND: [&str; 4] = ["exchange", "config", "error", "identity"];
+const GROUND: [&str; 5] = ["exchange", "http1", "config", "error", "identity"];
 /// Where the edge lies.
 const EDGE: &str = "crates/edge/src/";
 

@@ -8,6 +8,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use super::fields::{self, LineScanner};
 use super::target;
 use crate::error::{Error, ErrorKind};
+use crate::http1::fields::FieldError;
+
+pub use crate::http1::{Framing, content_length};
 
 /// What a head may weigh.
 #[derive(Debug, Clone, Copy)]
@@ -25,17 +28,6 @@ impl Default for HeadLimits {
     fn default() -> HeadLimits {
         HeadLimits { head_bytes: 32 * 1024, target_bytes: 8 * 1024, fields: 100 }
     }
-}
-
-/// Where the content ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// There is none.
-    None,
-    /// By `Content-Length`.
-    Length(u64),
-    /// By `Transfer-Encoding: chunked`.
-    Chunked,
 }
 
 /// A head that nothing can read in a second way.
@@ -99,6 +91,17 @@ pub enum HeadError {
     UnknownCoding,
     #[error("expectation other than 100-continue")]
     BadExpectation,
+}
+
+impl From<FieldError> for HeadError {
+    fn from(error: FieldError) -> HeadError {
+        match error {
+            FieldError::BareLineFeed => HeadError::BareLineFeed,
+            FieldError::BadField => HeadError::BadField,
+            FieldError::FoldedLine => HeadError::FoldedLine,
+            FieldError::TooManyFields => HeadError::TooManyFields,
+        }
+    }
 }
 
 impl From<HeadError> for Error {
@@ -314,14 +317,6 @@ fn framing(said: &Said, version: Version) -> Result<Framing, HeadError> {
             content_length(length.as_bytes()).map(Framing::Length).ok_or(HeadError::BadLength)
         }
     }
-}
-
-/// Digits only, and few enough to fit (RFC 9110 §8.6): no sign, no list, no blank.
-pub fn content_length(bytes: &[u8]) -> Option<u64> {
-    if bytes.is_empty() || !bytes.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
 fn expectation(said: &Once, version: Version) -> Result<bool, HeadError> {

@@ -6,10 +6,8 @@
 //! 400 or 501 and the connection closes, so that edge and origin cannot disagree on where a message
 //! ends (request smuggling).
 
-pub mod chunked;
 mod connection;
 mod content;
-pub mod fields;
 pub mod head;
 pub mod target;
 mod write;
@@ -21,6 +19,7 @@ use forebay_signals::clock;
 use crate::exchange::{Body, Client, Exchange, Head, Stamps};
 use head::{HeadLimits, RequestHead};
 
+pub use crate::http1::{chunked, fields};
 pub(crate) use connection::FRESH_GRACE;
 pub use connection::{End, serve};
 

@@ -5,7 +5,19 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::head::HeadError;
+/// Why field lines are refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the sentences say it")]
+pub enum FieldError {
+    #[error("a line feed without its carriage return")]
+    BareLineFeed,
+    #[error("malformed field line")]
+    BadField,
+    #[error("folded field line")]
+    FoldedLine,
+    #[error("more fields than allowed")]
+    TooManyFields,
+}
 
 /// Where a block of lines ends, found as bytes arrive: each byte is looked at once.
 #[derive(Debug, Default)]
@@ -19,13 +31,13 @@ impl LineScanner {
     ///
     /// A line feed without its carriage return is refused at once: tolerating it is how two parsers
     /// come to disagree (RFC 9112 §2.2 allows both).
-    pub fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, HeadError> {
+    pub fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, FieldError> {
         while let Some(found) =
             bytes.get(self.scanned..).and_then(|rest| memchr::memchr(b'\n', rest))
         {
             let feed = self.scanned + found;
             if feed == self.line_start || bytes.get(feed - 1) != Some(&b'\r') {
-                return Err(HeadError::BareLineFeed);
+                return Err(FieldError::BareLineFeed);
             }
             self.scanned = feed + 1;
             if feed - 1 == self.line_start {
@@ -39,31 +51,31 @@ impl LineScanner {
 }
 
 /// Parses field lines up to the empty line. Names and values are slices of `block`.
-pub fn parse(block: &Bytes, at: usize, most: usize) -> Result<HeaderMap, HeadError> {
+pub fn parse(block: &Bytes, at: usize, most: usize) -> Result<HeaderMap, FieldError> {
     let mut fields = HeaderMap::new();
     each(block, at, most, |name, value| {
-        fields.try_append(name, value).map(drop).map_err(|_| HeadError::TooManyFields)
+        fields.try_append(name, value).map(drop).map_err(|_| FieldError::TooManyFields)
     })?;
     Ok(fields)
 }
 
 /// Parses field lines up to the empty line and hands each to `take`, in order.
-pub fn each(
+pub fn each<E: From<FieldError>>(
     block: &Bytes,
     mut at: usize,
     most: usize,
-    mut take: impl FnMut(HeaderName, HeaderValue) -> Result<(), HeadError>,
-) -> Result<(), HeadError> {
+    mut take: impl FnMut(HeaderName, HeaderValue) -> Result<(), E>,
+) -> Result<(), E> {
     let mut count = 0;
     loop {
-        let rest = block.get(at..).ok_or(HeadError::BadField)?;
-        let length = memchr::memchr(b'\n', rest).ok_or(HeadError::BadField)?;
-        let line = rest.get(..length.saturating_sub(1)).ok_or(HeadError::BadField)?;
+        let rest = block.get(at..).ok_or(FieldError::BadField)?;
+        let length = memchr::memchr(b'\n', rest).ok_or(FieldError::BadField)?;
+        let line = rest.get(..length.saturating_sub(1)).ok_or(FieldError::BadField)?;
         if line.is_empty() {
             return Ok(());
         }
         if count == most {
-            return Err(HeadError::TooManyFields);
+            return Err(FieldError::TooManyFields.into());
         }
         let (name, value) = parse_line(block, at, line)?;
         take(name, value)?;
@@ -76,14 +88,14 @@ fn parse_line(
     block: &Bytes,
     at: usize,
     line: &[u8],
-) -> Result<(HeaderName, HeaderValue), HeadError> {
+) -> Result<(HeaderName, HeaderValue), FieldError> {
     if matches!(line.first(), Some(b' ' | b'\t')) {
-        return Err(HeadError::FoldedLine);
+        return Err(FieldError::FoldedLine);
     }
-    let colon = memchr::memchr(b':', line).ok_or(HeadError::BadField)?;
+    let colon = memchr::memchr(b':', line).ok_or(FieldError::BadField)?;
     let (name, value) = line.split_at(colon);
     // `HeaderName` takes tokens only: a blank before the colon (RFC 9112 §5.1) fails here.
-    let name = HeaderName::from_bytes(name).map_err(|_| HeadError::BadField)?;
+    let name = HeaderName::from_bytes(name).map_err(|_| FieldError::BadField)?;
     let value = value.get(1..).unwrap_or_default();
     let start = value.iter().take_while(|byte| is_blank(**byte)).count();
     let end = value.len() - value.iter().rev().take_while(|byte| is_blank(**byte)).count();
@@ -91,7 +103,7 @@ fn parse_line(
     // A carriage return within the line, NUL and other controls fail here (RFC 9110 §5.5).
     let from = at + colon + 1;
     let value = HeaderValue::from_maybe_shared(block.slice(from + start..from + end))
-        .map_err(|_| HeadError::BadField)?;
+        .map_err(|_| FieldError::BadField)?;
     Ok((name, value))
 }
 
@@ -117,8 +129,8 @@ mod tests {
     #[test]
     fn a_bare_line_feed_is_refused_before_the_head_is_complete() {
         let mut scanner = LineScanner::default();
-        assert!(matches!(scanner.find_end(b"GET / HTTP/1.1\n"), Err(HeadError::BareLineFeed)));
+        assert!(matches!(scanner.find_end(b"GET / HTTP/1.1\n"), Err(FieldError::BareLineFeed)));
         let mut scanner = LineScanner::default();
-        assert!(matches!(scanner.find_end(b"\n"), Err(HeadError::BareLineFeed)));
+        assert!(matches!(scanner.find_end(b"\n"), Err(FieldError::BareLineFeed)));
     }
 }

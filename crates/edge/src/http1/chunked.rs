@@ -1,12 +1,12 @@
-//! Where a request's content ends, byte by byte (RFC 9112 §6, §7.1), strict.
+//! Where a message's content ends, byte by byte (RFC 9112 §6, §7.1), strict.
 
 #![warn(clippy::indexing_slicing)]
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
 
+use super::Framing;
 use super::fields::{self, LineScanner};
-use super::head::Framing;
 
 /// Longest chunk-size line, extensions included: nobody uses them but attackers.
 const MOST_SIZE_LINE: usize = 256;
