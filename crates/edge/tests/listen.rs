@@ -225,7 +225,8 @@ async fn tunnel_to(origin: std::net::SocketAddr) -> Answer {
         .expect("a request");
     let response = sender.send_request(request).await.expect("an answer");
     let mut answer = Answer::new(Body::Empty).with_status(StatusCode::SWITCHING_PROTOCOLS);
-    answer.upgrade = Some(hyper::upgrade::on(response));
+    let upgraded = hyper::upgrade::on(response).await.expect("a tunnel");
+    answer.upgrade = Some(Box::new(TokioIo::new(upgraded)));
     answer
 }
 

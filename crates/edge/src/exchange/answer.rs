@@ -5,10 +5,9 @@ use std::fmt;
 use bytes::Bytes;
 use http::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use hyper::upgrade::OnUpgrade;
 
-use super::Body;
 use super::lines::{OwnLines, field_lines};
+use super::{Body, Upgraded};
 use crate::error::Error;
 
 /// What a client gets. Hop-by-hop fields are already gone; framing is the business of `listen`.
@@ -27,7 +26,7 @@ pub struct Answer {
     /// Content.
     pub body: Body,
     /// Where a `101` leads.
-    pub upgrade: Option<OnUpgrade>,
+    pub upgrade: Option<Upgraded>,
 }
 
 impl Answer {

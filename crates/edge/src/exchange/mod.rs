@@ -9,6 +9,7 @@ mod body;
 mod encoding;
 mod lines;
 mod stamps;
+mod upgrade;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ pub use body::{Body, BoxedBody};
 pub use encoding::Encoding;
 pub use lines::{OwnLines, field_lines};
 pub use stamps::{Room, Stamps};
+pub use upgrade::{Stream, Upgraded};
 
 /// Scheme by which the client reached the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -21,7 +19,7 @@ use super::tls::ALPN_H2;
 use super::{Counters, Handler, Reply, http1, http2, tunnel};
 use crate::config::listen::Protocol;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Client, Exchange, Scheme};
+use crate::exchange::{Answer, Client, Exchange, Scheme, Upgraded};
 
 /// Plain bytes that TLS may encrypt ahead of the socket: a whole answer of common size leaves in one
 /// system call.
@@ -166,16 +164,14 @@ impl<H: Handler> Session<H> {
 async fn upgraded<S: Stream>(
     io: S,
     input: BytesMut,
-    origin: OnUpgrade,
+    origin: Upgraded,
     settings: &Settings,
     drain: &Drain,
 ) {
-    // The origin has answered `101` already: its side is there or will never be.
-    let Ok(Ok(origin)) = clock::timeout(settings.http1.head_timeout, origin).await else { return };
     let limits =
         tunnel::Limits { idle: settings.upgraded_idle_timeout, drain: settings.drain_timeout };
     // Whatever ends it, both sides are closed now.
-    drop(tunnel::run(io, input, TokioIo::new(origin), limits, drain).await);
+    drop(tunnel::run(io, input, origin, limits, drain).await);
 }
 
 /// A handler whose panics become answers.

@@ -1,25 +1,25 @@
 //! One try: a connection to one server, the request on it, the head of the answer.
 
-use std::time::Duration;
+use std::error::Error as _;
+use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
-use http::Response;
-use hyper::body::Incoming;
-use hyper::client::conn::{http1, http2};
+use h2::Reason;
+use http::{HeaderMap, StatusCode};
+use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
 use super::connect::{self, Offer, Protocol};
-use super::content::Lease;
-use super::message::Outgoing;
-use super::pool::{Http1, Http2, Stream, Task};
+use super::content::{Http2Content, Lease};
+use super::http1::{Failure, Http1, head};
+use super::message::{self, Outgoing};
+use super::pool::{Http2, Stream, Task};
 use super::server::Server;
 use super::upstream::Counts;
 use super::wire::Wire;
 use crate::config::origin::Origin;
 use crate::error::{Error, ErrorKind};
 
-/// Largest head of an answer, and the read buffer of a connection.
-const HEAD_BYTES: usize = 64 * 1024;
 /// Window of a stream: what one slow client may make us hold.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// Window of a connection, for all its streams.
@@ -40,6 +40,8 @@ pub(super) enum Stage {
     OnNew,
     /// Something came back, but it is no answer.
     Garbled,
+    /// The server said that it did nothing of the request.
+    Refused,
 }
 
 /// May a connection from the pool be used?
@@ -50,119 +52,203 @@ pub(super) enum Reuse {
     Never,
 }
 
-/// A request on its way through the tries. It survives a try that is dropped at its deadline.
+/// A request on its way through the tries. It survives a try that is dropped.
 pub(super) struct Attempt {
-    /// The request, unless it was sent.
+    /// The request, unless a try has taken the only one there was.
     pub(super) outgoing: Option<Outgoing>,
+    /// The server has certainly done nothing of it.
+    pub(super) is_unsent: bool,
     pub(super) stage: Stage,
     pub(super) reuse: Reuse,
 }
 
+/// Whom a try asks, and for how long.
+pub(super) struct Try<'a> {
+    pub(super) server: &'a Server,
+    pub(super) settings: &'a Origin,
+    pub(super) counts: &'a Counts,
+    pub(super) began: Instant,
+    pub(super) until: Instant,
+    /// Another try may follow.
+    pub(super) may_follow: bool,
+}
+
+/// An answer's head, and where its content comes from.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) fields: HeaderMap,
+    pub(super) lease: Lease,
+}
+
 enum Line {
-    Http1(Http1),
+    Http1(Box<Http1>),
     Http2(Stream),
 }
 
 impl Attempt {
     pub(super) fn new(outgoing: Outgoing) -> Attempt {
-        Attempt { outgoing: Some(outgoing), stage: Stage::Connecting, reuse: Reuse::Allowed }
-    }
-
-    /// Asks `server` once. A request that was certainly not sent is in `outgoing` afterwards.
-    pub(super) async fn run(
-        &mut self,
-        server: &Server,
-        settings: &Origin,
-        counts: &Counts,
-    ) -> Result<(Response<Incoming>, Lease), Error> {
-        self.stage = Stage::Connecting;
-        let is_upgrade = self.outgoing.as_ref().is_some_and(Outgoing::is_upgrade);
-        let (line, stage) = match self.used(server, settings, is_upgrade) {
-            Some(line) => {
-                counts.reused.increment();
-                (line, Stage::OnUsed)
-            }
-            None => fresh(server, settings, counts, is_upgrade).await?,
-        };
-        let Some(outgoing) = self.outgoing.take() else {
-            return Err(Error::new(ErrorKind::Internal, "a try without a request"));
-        };
-        server.requests.increment();
-        self.stage = stage;
-        match line {
-            Line::Http1(connection) => self.send_http1(connection, outgoing).await,
-            Line::Http2(stream) => self.send_http2(stream, outgoing, server).await,
+        Attempt {
+            outgoing: Some(outgoing),
+            is_unsent: true,
+            stage: Stage::Connecting,
+            reuse: Reuse::Allowed,
         }
     }
 
-    fn used(&self, server: &Server, settings: &Origin, is_upgrade: bool) -> Option<Line> {
+    /// True if the request can be sent again without harm.
+    pub(super) fn may_go_again(&self) -> bool {
+        self.outgoing.as_ref().is_some_and(|outgoing| {
+            outgoing.may_repeat() || (self.is_unsent && outgoing.is_whole())
+        })
+    }
+
+    /// Asks a server once.
+    pub(super) async fn run(&mut self, to: Try<'_>) -> Result<Reply, Error> {
+        self.stage = Stage::Connecting;
+        self.is_unsent = true;
+        let is_upgrade = self.outgoing.as_ref().is_some_and(Outgoing::is_upgrade);
+        let (line, stage) = match self.used(&to, is_upgrade) {
+            Some(line) => {
+                to.counts.reused.increment();
+                (line, Stage::OnUsed)
+            }
+            None => {
+                let late = (ErrorKind::OriginUnreachable, "no connection in time");
+                within(to.until, late, fresh(&to, is_upgrade)).await?
+            }
+        };
+        to.server.requests.increment();
+        self.stage = stage;
+        match line {
+            Line::Http1(connection) => self.send_http1(connection, to.until).await,
+            Line::Http2(stream) => {
+                let late = (ErrorKind::OriginTimeout, "no answer in time");
+                within(to.until, late, self.send_http2(stream, &to)).await
+            }
+        }
+    }
+
+    fn used(&self, to: &Try<'_>, is_upgrade: bool) -> Option<Line> {
         if self.reuse == Reuse::Never {
             return None;
         }
         if !is_upgrade
-            && server.may_be_http2()
-            && let Some(stream) = server.pool.stream()
+            && to.server.may_be_http2()
+            && let Some(stream) = to.server.pool.stream()
         {
             return Some(Line::Http2(stream));
         }
-        server.pool.take(clock::now(), settings.pool_idle_timeout).map(Line::Http1)
+        to.server.pool.take(to.began, to.settings.pool_idle_timeout).map(Line::Http1)
     }
 
     async fn send_http1(
         &mut self,
-        mut connection: Http1,
-        outgoing: Outgoing,
-    ) -> Result<(Response<Incoming>, Lease), Error> {
-        let kept = outgoing.keep();
-        connection.allowance.limit();
-        match connection.sender.try_send_request(outgoing.into_http1()).await {
-            Ok(response) => {
-                connection.allowance.lift();
-                Ok((response, Lease::Http1(connection)))
+        mut connection: Box<Http1>,
+        until: Instant,
+    ) -> Result<Reply, Error> {
+        let outgoing = self.outgoing.as_mut().ok_or_else(nothing_to_send)?;
+        // Said before the wait: what is dropped within it may have been sent.
+        self.is_unsent = false;
+        let mut head = match connection.ask(outgoing, until).await {
+            Ok(head) => head,
+            Err(Failure::Sent(error)) => return Err(error),
+            Err(Failure::Unsent(error)) => {
+                self.is_unsent = true;
+                return Err(error);
             }
-            Err(mut failed) => {
-                let unsent = failed.take_message();
-                self.outgoing = unsent.map(|request| Outgoing::taken_back(request, kept));
-                let source = failed.into_error();
-                if source.is_parse() {
-                    self.stage = Stage::Garbled;
-                }
-                Err(no_answer(source))
+            Err(Failure::Garbled(error)) => {
+                self.stage = Stage::Garbled;
+                return Err(error);
             }
+        };
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            let Some(token) = head.upgrade.take().filter(|token| outgoing.asked_for(token)) else {
+                self.stage = Stage::Garbled;
+                let detail = "a switch to a protocol that was not asked for";
+                return Err(Error::new(ErrorKind::OriginProtocol, detail));
+            };
+            head.fields.insert(http::header::UPGRADE, token);
         }
+        let lease = Lease::Http1(connection);
+        Ok(Reply { status: head.status, fields: head.fields, lease })
     }
 
-    async fn send_http2(
-        &mut self,
-        mut stream: Stream,
-        outgoing: Outgoing,
-        server: &Server,
-    ) -> Result<(Response<Incoming>, Lease), Error> {
-        let kept = outgoing.keep();
-        let request = outgoing.into_http2(server.scheme())?;
-        match stream.connection.sender.try_send_request(request).await {
-            Ok(response) => Ok((response, Lease::Http2(stream))),
-            Err(mut failed) => {
-                // The connection is going away: what was not sent goes on another one.
-                if let Some(request) = failed.take_message() {
-                    server.pool.retire(&stream.connection);
-                    self.outgoing = Some(Outgoing::taken_back(request, kept));
-                } else {
-                    self.stage = Stage::OnNew;
-                }
-                Err(no_answer(failed.into_error()))
+    async fn send_http2(&mut self, mut stream: Stream, to: &Try<'_>) -> Result<Reply, Error> {
+        let outgoing = self.outgoing.take().ok_or_else(nothing_to_send)?;
+        // The engine takes the request; the copy is most of what a retry costs in advance.
+        self.outgoing = if to.may_follow { outgoing.copy() } else { None };
+        self.is_unsent = false;
+        let (kept, method) = (outgoing.keep(), outgoing.method().clone());
+        let request = outgoing.into_http2(to.server.scheme())?;
+        let mut failed = match stream.connection.sender.try_send_request(request).await {
+            Ok(response) => {
+                let (mut parts, incoming) = response.into_parts();
+                message::clean(parts.status, &mut parts.headers, &method);
+                let lease = Lease::Http2(Http2Content::new(incoming, stream));
+                return Ok(Reply { status: parts.status, fields: parts.headers, lease });
             }
+            Err(failed) => failed,
+        };
+        self.stage = Stage::OnNew;
+        // The connection is going away: what was not sent goes on another one.
+        if let Some(request) = failed.take_message() {
+            to.server.pool.retire(&stream.connection);
+            self.outgoing = Some(Outgoing::taken_back(request, kept));
+            (self.is_unsent, self.stage) = (true, Stage::OnUsed);
         }
+        let source = failed.into_error();
+        if let Some(refusal) = refusal(&source) {
+            if refusal == Refusal::GoneAway {
+                to.server.pool.retire(&stream.connection);
+            }
+            (self.is_unsent, self.stage) = (true, Stage::Refused);
+        }
+        let detail = "the connection ended before an answer";
+        Err(Error::new(ErrorKind::OriginProtocol, detail).because(source))
+    }
+}
+
+/// How a server says that it did nothing of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// RFC 9113 §8.7: this stream was not processed.
+    Stream,
+    /// RFC 9113 §6.8: it was opened after the last stream that is.
+    GoneAway,
+}
+
+/// The engine ends with the server's GOAWAY only the streams beyond the last one it names.
+fn refusal(source: &hyper::Error) -> Option<Refusal> {
+    let error = source.source()?.downcast_ref::<h2::Error>()?;
+    if !error.is_remote() {
+        None
+    } else if error.is_go_away() {
+        Some(Refusal::GoneAway)
+    } else {
+        (error.reason() == Some(Reason::REFUSED_STREAM)).then_some(Refusal::Stream)
+    }
+}
+
+fn nothing_to_send() -> Error {
+    Error::new(ErrorKind::Internal, "a try without a request")
+}
+
+/// Waits until `until`; `late` says what it means if that is too short.
+async fn within<T>(
+    until: Instant,
+    late: (ErrorKind, &'static str),
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let limit = until.saturating_duration_since(clock::now());
+    match clock::timeout(limit, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Error::new(late.0, late.1)),
     }
 }
 
 /// A new connection, or a place on one that somebody else just made.
-async fn fresh(
-    server: &Server,
-    settings: &Origin,
-    counts: &Counts,
-    is_upgrade: bool,
-) -> Result<(Line, Stage), Error> {
+async fn fresh(to: &Try<'_>, is_upgrade: bool) -> Result<(Line, Stage), Error> {
+    let Try { server, settings, counts, .. } = to;
     let unreachable =
         |source| Error::new(ErrorKind::OriginUnreachable, "no connection").because(source);
     let offer = if is_upgrade { Offer::Http1 } else { Offer::AsSet };
@@ -181,47 +267,26 @@ async fn fresh(
         server.settled_on(protocol);
     }
     let line = match protocol {
-        Protocol::Http1 => Line::Http1(http1(wire).await?),
+        Protocol::Http1 => Line::Http1(Box::new(Http1::new(wire))),
         Protocol::Http2 => Line::Http2(server.pool.share(http2(wire).await?)),
     };
     drop(turn);
     Ok((line, Stage::OnNew))
 }
 
-/// Makes a connected socket an HTTP/1 connection. Its bytes are moved by a task on this core.
-pub(super) async fn http1(wire: Wire) -> Result<Http1, Error> {
-    let allowance = wire.allowance.clone();
-    allowance.limit();
-    let handshake = http1::Builder::new().max_buf_size(HEAD_BYTES).handshake(TokioIo::new(wire));
-    let (sender, connection) = handshake.await.map_err(no_answer)?;
-    // Its errors reach whoever waits for an answer; an idle connection may end as it likes.
-    let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-    Ok(Http1 { sender, allowance, task: Task::new(task.abort_handle()) })
-}
-
 /// Makes a connected socket an HTTP/2 connection.
 pub(super) async fn http2(wire: Wire) -> Result<Http2, Error> {
-    wire.allowance.lift();
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_header_list_size(u32::try_from(HEAD_BYTES).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(head::MOST_HEAD).unwrap_or(u32::MAX))
         .handshake(TokioIo::new(wire));
-    let (sender, connection) = handshake.await.map_err(no_answer)?;
+    let (sender, connection) = handshake.await.map_err(|source| {
+        Error::new(ErrorKind::OriginProtocol, "no HTTP/2 connection").because(source)
+    })?;
     let task = tokio::spawn(async move { drop(connection.await) });
     Ok(Http2::new(sender, Task::new(task.abort_handle())))
-}
-
-fn no_answer(source: hyper::Error) -> Error {
-    let detail = if source.is_parse_too_large() {
-        "the answer's head is too large"
-    } else if source.is_parse() {
-        "the answer is not HTTP"
-    } else {
-        "the connection ended before an answer"
-    };
-    Error::new(ErrorKind::OriginProtocol, detail).because(source)
 }

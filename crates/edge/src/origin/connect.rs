@@ -11,7 +11,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::server::Server;
-use super::wire::{Allowance, Socket, Wire};
+use super::wire::Wire;
 use crate::config::origin::{Address, Speaks};
 
 /// Time of one lookup: resolvers try each of their servers for about 5 s.
@@ -127,13 +127,12 @@ async fn connect_without_limit(
     };
     let stream = match server.address() {
         Address::Unix(path) => {
-            let socket = Socket::Unix(UnixStream::connect(path).await?);
-            return Ok((Wire { socket, allowance: Allowance::default() }, plain));
+            return Ok((Wire::Unix(UnixStream::connect(path).await?), plain));
         }
         address @ Address::Tcp(..) => tcp(server.addresses.in_turn(address).await?, limit).await?,
     };
-    let (socket, protocol) = match &server.secure {
-        None => (Socket::Tcp(stream), plain),
+    Ok(match &server.secure {
+        None => (Wire::Tcp(stream), plain),
         Some(secure) => {
             let connector = match offer {
                 Offer::AsSet => &secure.connector,
@@ -146,10 +145,9 @@ async fn connect_without_limit(
                 None if offer == Offer::AsSet => plain,
                 _ => Protocol::Http1,
             };
-            (Socket::Tls(Box::new(stream)), protocol)
+            (Wire::Tls(Box::new(stream)), protocol)
         }
-    };
-    Ok((Wire { socket, allowance: Allowance::default() }, protocol))
+    })
 }
 
 /// One address after the other, each with its share of the time.

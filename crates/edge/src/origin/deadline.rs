@@ -9,16 +9,18 @@ use forebay_signals::clock;
 
 type Timer = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Limit of one wait. Moving it later costs a store: the timer is set anew only when it fires early.
+/// Limit of one wait after the other. Moving it later costs a store: the timer is set anew only when
+/// it fires early.
+#[derive(Default)]
 pub(super) struct WaitLimit {
-    limit: Duration,
     until: Option<Instant>,
     armed: Option<(Instant, Timer)>,
 }
 
 impl WaitLimit {
-    pub(super) fn new(limit: Duration) -> WaitLimit {
-        WaitLimit { limit, until: None, armed: None }
+    /// A wait begins that ends at `until`.
+    pub(super) fn begin(&mut self, until: Instant) {
+        self.until = Some(until);
     }
 
     /// The wait is over; the next one begins with the next [`WaitLimit::poll_passed`].
@@ -26,11 +28,15 @@ impl WaitLimit {
         self.until = None;
     }
 
-    /// Ready once this wait has lasted too long; otherwise the task is woken when it has.
-    pub(super) fn poll_passed(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let until = *self.until.get_or_insert_with(|| clock::now() + self.limit);
+    /// Ready once this wait has lasted too long; otherwise the task is woken when it has. A wait that
+    /// begins now may last for `limit`.
+    pub(super) fn poll_passed(&mut self, limit: Duration, context: &mut Context<'_>) -> Poll<()> {
+        let until = *self.until.get_or_insert_with(|| clock::now() + limit);
         loop {
-            // A timer is never later than the wait it stands for: waits only begin later.
+            // One that was set for a longer wait would fire too late.
+            if self.armed.as_ref().is_some_and(|(at, _)| *at > until) {
+                self.armed = None;
+            }
             let (at, timer) = self
                 .armed
                 .get_or_insert_with(|| (until, Box::pin(clock::sleep_until(until)) as Timer));

@@ -11,29 +11,33 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HOST, PROXY_AUTHENTICATE, TE, TRAILER, TRANSFER_ENCODING,
     UPGRADE,
 };
-use http::uri::Authority;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::http1::line;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Ask, Body};
+use crate::http1::Framing;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 /// Fields of a connection, not of a message (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 6] =
-    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, PROXY_AUTHENTICATE];
+const HOP_BY_HOP: [HeaderName; 7] =
+    [CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TE, TRANSFER_ENCODING, PROXY_AUTHENTICATE, UPGRADE];
 /// What must not come in a trailer section (RFC 9110 §6.5.1).
 const NOT_IN_TRAILERS: [HeaderName; 7] =
     [CONNECTION, CONTENT_LENGTH, HOST, KEEP_ALIVE, TE, TRAILER, TRANSFER_ENCODING];
 
-/// A request that is not sent yet.
+/// A request, for as long as it may have to be sent.
 pub(super) struct Outgoing {
     method: Method,
     uri: Uri,
     authority: HeaderValue,
     fields: HeaderMap,
     body: Upload,
+    /// The streamed content has gone with a try.
+    is_spent: bool,
     upgrade: Option<HeaderValue>,
 }
 
@@ -49,21 +53,24 @@ impl Outgoing {
                 Error::new(ErrorKind::BadMessage, "the authority is no field value")
             })?,
         };
-        let mut fields = ask.fields;
-        // Framing is written anew from the content itself.
-        fields.remove(CONTENT_LENGTH);
-        fields.remove(TRANSFER_ENCODING);
         let body = Upload::new(ask.body);
-        let (method, uri, upgrade) = (ask.method, ask.uri, ask.upgrade);
-        Ok(Outgoing { method, uri, authority, fields, body, upgrade })
+        let (method, uri, fields, upgrade) = (ask.method, ask.uri, ask.fields, ask.upgrade);
+        Ok(Outgoing { method, uri, authority, fields, body, is_spent: false, upgrade })
     }
 
-    /// The same again, if it may be sent twice: the method says so (RFC 9110 §9.2.2) and all of its
-    /// content is at hand.
+    /// True if it may be sent twice: the method says so (RFC 9110 §9.2.2) and all of its content is
+    /// at hand.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.method.is_idempotent() && self.upgrade.is_none() && self.is_whole()
+    }
+
+    /// True if all of it can be sent once more.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_spent
+    }
+
+    /// The same again, if all of its content is at hand.
     pub(super) fn copy(&self) -> Option<Outgoing> {
-        if !self.method.is_idempotent() || self.upgrade.is_some() {
-            return None;
-        }
         let body = match &self.body.body {
             Body::Empty => Body::Empty,
             Body::Whole(bytes) => Body::Whole(bytes.clone()),
@@ -76,7 +83,8 @@ impl Outgoing {
             authority: self.authority.clone(),
             fields: self.fields.clone(),
             body: Upload::new(body),
-            upgrade: None,
+            is_spent: false,
+            upgrade: self.upgrade.clone(),
         })
     }
 
@@ -84,8 +92,10 @@ impl Outgoing {
         self.upgrade.is_some()
     }
 
-    pub(super) fn upgrade(&self) -> Option<&HeaderValue> {
-        self.upgrade.as_ref()
+    /// True if this is the protocol that a switch to was asked for.
+    pub(super) fn asked_for(&self, token: &HeaderValue) -> bool {
+        let asked = self.upgrade.as_ref();
+        asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(token.as_bytes()))
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -97,24 +107,81 @@ impl Outgoing {
         self.body.breach.clone()
     }
 
-    /// In the form of HTTP/1.1 (RFC 9112 §3.2.1).
-    pub(super) fn into_http1(mut self) -> Request<Upload> {
-        self.fields.insert(HOST, self.authority);
-        if let Some(token) = self.upgrade {
-            self.fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            self.fields.insert(UPGRADE, token);
-        }
-        // The engine would leave a GET's streamed content out, and a POST's missing content unsaid.
-        match self.body.size_hint().exact() {
-            None => {
-                self.fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    /// Writes the head in the form of HTTP/1.1 (RFC 9112 §3.2.1) and says where the content ends.
+    pub(super) fn write_head(&self, out: &mut Vec<u8>) -> Framing {
+        let path = self.uri.path_and_query().map_or("/", PathAndQuery::as_str);
+        out.extend_from_slice(self.method.as_str().as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(path.as_bytes());
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        line(out, "host", self.authority.as_bytes());
+        for (name, value) in &self.fields {
+            if !is_written_anew(name) {
+                line(out, name.as_str(), value.as_bytes());
             }
-            Some(0) if matches!(self.method, Method::POST | Method::PUT | Method::PATCH) => {
-                self.fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-            }
-            Some(_) => {}
         }
-        request(self.method, self.uri, self.fields, self.body)
+        if let Some(token) = &self.upgrade {
+            out.extend_from_slice(b"connection: upgrade\r\n");
+            line(out, "upgrade", token.as_bytes());
+        }
+        let framing = self.framing();
+        match framing {
+            Framing::None => {}
+            Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            Framing::Length(length) => {
+                line(out, "content-length", itoa::Buffer::new().format(length).as_bytes());
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        framing
+    }
+
+    fn framing(&self) -> Framing {
+        let length =
+            if self.body.is_end_stream() { Some(0) } else { self.body.size_hint().exact() };
+        match length {
+            None => Framing::Chunked,
+            // A length of nothing is said where content is expected (RFC 9110 §8.6).
+            Some(0) if !matches!(self.method, Method::POST | Method::PUT | Method::PATCH) => {
+                Framing::None
+            }
+            Some(length) => Framing::Length(length),
+        }
+    }
+
+    /// Takes a streamed content out of it.
+    pub(super) fn stream(&mut self) -> Option<Upload> {
+        match &self.body.body {
+            Body::Stream(stream) if !stream.is_end_stream() => {
+                self.is_spent = true;
+                Some(std::mem::replace(&mut self.body, Upload::new(Body::Empty)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes a streamed content back that nobody has read from.
+    pub(super) fn put_back(&mut self, upload: Upload) {
+        self.body = upload;
+        self.is_spent = false;
+    }
+
+    /// Content that is at hand.
+    pub(super) fn whole(&self) -> Bytes {
+        match &self.body.body {
+            Body::Whole(bytes) => bytes.clone(),
+            _ => Bytes::new(),
+        }
+    }
+
+    /// Names of fields that the head announces for the trailer section.
+    pub(super) fn announced_trailers(&self) -> Vec<HeaderName> {
+        let lines = self.fields.get_all(TRAILER).iter().map(HeaderValue::as_bytes);
+        let names = lines.flat_map(|line| line.split(|byte| *byte == b','));
+        names
+            .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+            .filter(|name| !NOT_IN_TRAILERS.contains(name))
+            .collect()
     }
 
     /// In the form of HTTP/2 (RFC 9113 §8.3.1). It has no Upgrade: a server may always ignore one.
@@ -126,6 +193,9 @@ impl Outgoing {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         let uri = uri.map_err(|_| Error::new(ErrorKind::BadMessage, "the target is no URI"))?;
+        for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
+            self.fields.remove(name);
+        }
         // We take trailers (RFC 9110 §10.1.4); gRPC servers insist on hearing it.
         self.fields.insert(TE, HeaderValue::from_static("trailers"));
         Ok(request(self.method, uri, self.fields, self.body))
@@ -135,13 +205,12 @@ impl Outgoing {
     pub(super) fn taken_back(request: Request<Upload>, of: Kept) -> Outgoing {
         let (parts, body) = request.into_parts();
         let mut fields = parts.headers;
-        for name in [HOST, CONNECTION, UPGRADE, TRANSFER_ENCODING, CONTENT_LENGTH, TE] {
-            fields.remove(name);
-        }
+        fields.remove(TE);
         let path = parts.uri.into_parts().path_and_query;
         let uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
         let Kept { authority, upgrade } = of;
-        Outgoing { method: parts.method, uri, authority, fields, body, upgrade }
+        let is_spent = false;
+        Outgoing { method: parts.method, uri, authority, fields, body, is_spent, upgrade }
     }
 
     /// What [`Outgoing::taken_back`] cannot see in the request.
@@ -178,11 +247,6 @@ impl Upload {
         let breach = matches!(body, Body::Stream(_)).then(Breach::default);
         Upload { body, breach }
     }
-
-    /// No content.
-    pub(super) fn empty() -> Upload {
-        Upload { body: Body::Empty, breach: None }
-    }
 }
 
 impl HttpBody for Upload {
@@ -209,54 +273,36 @@ impl HttpBody for Upload {
     }
 }
 
-/// What an answer must be an answer to.
-pub(super) struct Asked {
-    pub(super) is_head: bool,
-    pub(super) upgrade: Option<HeaderValue>,
-}
-
-/// Checks an answer's framing and leaves the fields that are for the client.
-pub(super) fn clean(
-    status: StatusCode,
-    fields: &mut HeaderMap,
-    asked: &Asked,
-) -> Result<(), Error> {
-    let bad = |detail| Err(Error::new(ErrorKind::OriginProtocol, detail));
-    if let Some(coding) = fields.get(TRANSFER_ENCODING) {
-        // Anything but this is content that we cannot tell the end or the coding of (RFC 9112 §6.3).
-        if !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-            || fields.get_all(TRANSFER_ENCODING).iter().count() > 1
-        {
-            return bad("a transfer coding other than chunked");
-        }
-        if fields.contains_key(CONTENT_LENGTH) {
-            return bad("both a content length and a transfer coding");
-        }
-    }
-    if status == StatusCode::SWITCHING_PROTOCOLS {
-        let token = fields.get(UPGRADE).map(HeaderValue::as_bytes);
-        let wanted = asked.upgrade.as_ref().map(HeaderValue::as_bytes);
-        let is_wanted =
-            token.zip(wanted).is_some_and(|(got, asked)| got.eq_ignore_ascii_case(asked));
-        if !is_wanted {
-            return bad("a switch to a protocol that was not asked for");
-        }
-    }
+/// Leaves of an HTTP/2 answer's fields what is for the client.
+pub(super) fn clean(status: StatusCode, fields: &mut HeaderMap, method: &Method) {
     remove_hop_by_hop(fields);
-    if status != StatusCode::SWITCHING_PROTOCOLS {
-        fields.remove(UPGRADE);
-    }
     // Without content it is all that tells the length; with content the content itself does.
-    if !(asked.is_head || status == StatusCode::NOT_MODIFIED) {
+    if !(*method == Method::HEAD || status == StatusCode::NOT_MODIFIED) {
         fields.remove(CONTENT_LENGTH);
     }
-    if !fields.contains_key(DATE) {
-        // RFC 9110 §6.6.1: a recipient that passes the answer on adds it.
-        if let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(clock::wall())) {
-            fields.insert(DATE, date);
-        }
+}
+
+/// RFC 9110 §6.6.1: a recipient that passes an answer on adds the date it lacks.
+pub(super) fn date(fields: &mut HeaderMap) {
+    if !fields.contains_key(DATE)
+        && let Ok(date) = HeaderValue::try_from(httpdate::fmt_http_date(clock::wall()))
+    {
+        fields.insert(DATE, date);
     }
-    Ok(())
+}
+
+/// Framing and what belongs to a connection is said by us alone.
+fn is_written_anew(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "host"
+            | "connection"
+            | "content-length"
+            | "transfer-encoding"
+            | "upgrade"
+            | "keep-alive"
+            | "proxy-connection"
+    )
 }
 
 fn remove_hop_by_hop(fields: &mut HeaderMap) {
@@ -265,7 +311,6 @@ fn remove_hop_by_hop(fields: &mut HeaderMap) {
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|token| HeaderName::from_bytes(token.trim_ascii()).ok())
-        .filter(|name| *name != UPGRADE)
         .collect();
     for name in named {
         fields.remove(name);
@@ -297,14 +342,9 @@ mod tests {
         map
     }
 
-    fn cleaned(lines: &[(&'static str, &'static str)]) -> Result<HeaderMap, Error> {
-        let mut map = fields(lines);
-        clean(StatusCode::OK, &mut map, &Asked { is_head: false, upgrade: None }).map(|()| map)
-    }
-
     #[test]
     fn hop_by_hop_fields_and_those_that_connection_names_are_removed() {
-        let map = cleaned(&[
+        let mut map = fields(&[
             ("connection", "close, X-Secret"),
             ("connection", "x-other"),
             ("x-secret", "1"),
@@ -313,19 +353,35 @@ mod tests {
             ("upgrade", "h2c"),
             ("content-length", "3"),
             ("etag", "\"a\""),
-        ])
-        .expect("it is fine");
+        ]);
+        clean(StatusCode::OK, &mut map, &Method::GET);
+        date(&mut map);
         let left: Vec<_> = map.keys().map(HeaderName::as_str).collect();
         assert_eq!(left, ["etag", "date"]);
     }
 
     #[test]
-    fn ambiguous_framing_is_refused() {
-        assert!(cleaned(&[("transfer-encoding", "chunked")]).is_ok());
-        assert!(cleaned(&[("transfer-encoding", "gzip, chunked")]).is_err());
-        assert!(
-            cleaned(&[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]).is_err()
-        );
-        assert!(cleaned(&[("transfer-encoding", "chunked"), ("content-length", "3")]).is_err());
+    fn a_head_is_written_with_framing_of_ours_alone() {
+        let body = Body::from("hello");
+        let ask = Ask {
+            method: Method::POST,
+            uri: Uri::from_static("/a?b"),
+            authority: "shop.example".into(),
+            fields: fields(&[
+                ("content-length", "99"),
+                ("transfer-encoding", "chunked"),
+                ("host", "other"),
+                ("connection", "close"),
+                ("x-mine", "kept"),
+            ]),
+            body,
+            upgrade: None,
+        };
+        let outgoing = Outgoing::new(ask, None).expect("lawful");
+        let mut head = Vec::new();
+        assert_eq!(outgoing.write_head(&mut head), Framing::Length(5));
+        let expected =
+            "POST /a?b HTTP/1.1\r\nhost: shop.example\r\nx-mine: kept\r\ncontent-length: 5\r\n\r\n";
+        assert_eq!(String::from_utf8_lossy(&head), expected);
     }
 }

@@ -19,6 +19,7 @@ mod connect;
 mod content;
 mod deadline;
 mod health;
+pub mod http1;
 mod message;
 mod pool;
 mod server;

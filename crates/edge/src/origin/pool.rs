@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use tokio::task::AbortHandle;
 
+use super::http1::Http1;
 use super::message::Upload;
-use super::wire::Allowance;
 
 /// Threads with a shelf of their own; more share.
 const SHELVES: usize = 64;
@@ -19,32 +19,18 @@ const SHELVES: usize = 64;
 /// the rest waits its turn within the try's time.
 const STREAMS: usize = 100;
 
-/// An HTTP/1 connection that one request holds. Dropped, it is closed.
-pub(super) struct Http1 {
-    pub(super) sender: http1::SendRequest<Upload>,
-    pub(super) allowance: Allowance,
-    pub(super) task: Task,
-}
-
-/// The task that moves a connection's bytes; it ends with this handle.
-pub(super) struct Task(Option<AbortHandle>);
+/// The task that moves an HTTP/2 connection's bytes; it ends with this handle.
+pub(super) struct Task(AbortHandle);
 
 impl Task {
     pub(super) fn new(handle: AbortHandle) -> Task {
-        Task(Some(handle))
-    }
-
-    /// Leaves the task to itself: its connection is now a tunnel.
-    pub(super) fn detach(&mut self) {
-        self.0 = None;
+        Task(handle)
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
-            handle.abort();
-        }
+        self.0.abort();
     }
 }
 
@@ -96,7 +82,8 @@ struct Shelf(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    unused: Vec<(Http1, Instant)>,
+    /// Boxed, since they move from hand to hand with every request.
+    unused: Vec<(Box<Http1>, Instant)>,
     shared: Vec<Http2>,
 }
 
@@ -108,25 +95,25 @@ impl Default for Pool {
 
 impl Pool {
     /// The newest connection that is still good.
-    pub(super) fn take(&self, now: Instant, most_idle: Duration) -> Option<Http1> {
+    pub(super) fn take(&self, now: Instant, most_idle: Duration) -> Option<Box<Http1>> {
         let mut kept = self.of_this_thread();
-        while let Some((connection, since)) = kept.unused.pop() {
+        while let Some((mut connection, since)) = kept.unused.pop() {
             if now.saturating_duration_since(since) > most_idle {
                 // All below it are older still.
                 kept.unused.clear();
                 return None;
             }
-            if connection.sender.is_ready() {
+            if connection.is_quiet() {
                 return Some(connection);
             }
         }
         None
     }
 
-    /// Takes a connection back whose answer was read to its end. One that is not ready by then still
-    /// uploads, or is about to close.
-    pub(super) fn give_back(&self, connection: Http1, now: Instant, most: usize) {
-        if !connection.sender.is_ready() {
+    /// Takes a connection back whose answer was read to its end. One that still uploads, holds more
+    /// than its answer, or is about to close is closed.
+    pub(super) fn give_back(&self, mut connection: Box<Http1>, now: Instant, most: usize) {
+        if !connection.settle() {
             return;
         }
         let mut kept = self.of_this_thread();
@@ -159,8 +146,8 @@ impl Pool {
     pub(super) fn sweep(&self, now: Instant, most_idle: Duration) {
         for shelf in &self.shelves {
             let mut kept = lock(shelf);
-            kept.unused.retain(|(connection, since)| {
-                !connection.sender.is_closed() && now.saturating_duration_since(*since) <= most_idle
+            kept.unused.retain_mut(|(connection, since)| {
+                now.saturating_duration_since(*since) <= most_idle && connection.is_quiet()
             });
             kept.shared.retain(|connection| !connection.sender.is_closed());
         }

@@ -7,17 +7,19 @@ use std::time::Duration;
 
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use http::header::{HOST, USER_AGENT};
-use http::{HeaderValue, Request, Uri};
+use http::header::USER_AGENT;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::attempt;
 use super::connect::{self, Offer, Protocol};
 use super::health::since_start;
-use super::message::Upload;
+use super::http1::{Failure, Http1};
+use super::message::Outgoing;
 use super::server::Server;
 use super::upstream::Upstream;
 use crate::config::origin::{Address, Probe};
 use crate::error::{Error, ErrorKind};
+use crate::exchange::{Ask, Body};
 
 /// Shortest time between two rounds of one task, whatever the settings say.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -139,28 +141,25 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
         Address::Tcp(host, port) => format!("{host}:{port}"),
         Address::Unix(_) => "localhost".to_owned(),
     });
-    let bad = |_| Error::new(ErrorKind::Internal, "the probe's path or host is no URI");
-    let mut request = Request::new(Upload::empty());
-    request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("forebay-probe"));
-    let sent = match protocol {
+    let bad = |_| Error::new(ErrorKind::Internal, "the probe's path is no URI");
+    let uri = Uri::try_from(probe.path.as_str()).map_err(bad)?;
+    let fields = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("forebay-probe"))]);
+    let ask = Ask { method: Method::GET, uri, authority, fields, body: Body::Empty, upgrade: None };
+    let mut outgoing = Outgoing::new(ask, None)?;
+    let status = match protocol {
         Protocol::Http1 => {
-            *request.uri_mut() = Uri::try_from(probe.path.as_str()).map_err(bad)?;
-            let host = HeaderValue::try_from(authority);
-            let host = host.map_err(|_| Error::new(ErrorKind::Internal, "the probe's host"))?;
-            request.headers_mut().insert(HOST, host);
-            let mut connection = attempt::http1(wire).await?;
-            connection.sender.send_request(request).await
+            let until = clock::now() + probe.timeout;
+            Http1::new(wire).ask(&mut outgoing, until).await.map_err(Failure::into_error)?.status
         }
         Protocol::Http2 => {
-            let uri = format!("{}://{authority}{}", server.scheme(), probe.path);
-            *request.uri_mut() = Uri::try_from(uri).map_err(bad)?;
+            let request = outgoing.into_http2(server.scheme())?;
             let mut connection = attempt::http2(wire).await?;
-            connection.sender.send_request(request).await
+            let sent = connection.sender.send_request(request).await.map_err(|source| {
+                Error::new(ErrorKind::OriginProtocol, "no answer").because(source)
+            });
+            sent?.status()
         }
     };
-    let status = sent
-        .map_err(|source| Error::new(ErrorKind::OriginProtocol, "no answer").because(source))?
-        .status();
     if status.is_success() || status.is_redirection() {
         Ok(())
     } else {

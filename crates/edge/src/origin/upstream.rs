@@ -176,7 +176,10 @@ impl Upstream {
         self.running.budget.earn(self.settings.retry_budget_percent);
         let answer = match Ticket::enter(self) {
             Ok(ticket) => match Outgoing::new(ask, self.host.as_ref()) {
-                Ok(outgoing) => Walk::new(self, ticket, outgoing).run().await,
+                Ok(outgoing) => {
+                    let mut walk = Walk::new(self, ticket, outgoing);
+                    walk.run().await.map(|reply| walk.answer(reply))
+                }
                 Err(error) => Err(error),
             },
             Err(error) => Err(error),

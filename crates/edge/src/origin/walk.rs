@@ -3,13 +3,11 @@
 use std::time::Instant;
 
 use forebay_signals::clock;
-use http::{Method, Response, StatusCode};
-use http_body::Body as _;
-use hyper::body::Incoming;
+use http::StatusCode;
 
-use super::attempt::{Attempt, Reuse, Stage};
+use super::attempt::{Attempt, Reply, Reuse, Stage, Try};
 use super::content::{self, Content, Lease};
-use super::message::{self, Asked, Breach, Outgoing};
+use super::message::{self, Breach, Outgoing};
 use super::upstream::{Ticket, Upstream};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -19,9 +17,6 @@ pub(super) struct Walk<'a> {
     upstream: &'a Upstream,
     ticket: Ticket,
     attempt: Attempt,
-    /// The same request again, where it may be sent twice.
-    copy: Option<Outgoing>,
-    asked: Asked,
     breach: Option<Breach>,
     tried: Vec<usize>,
     tries_left: u32,
@@ -45,17 +40,11 @@ enum Next {
 impl<'a> Walk<'a> {
     pub(super) fn new(upstream: &'a Upstream, ticket: Ticket, outgoing: Outgoing) -> Walk<'a> {
         let began = clock::now();
-        let asked = Asked {
-            is_head: outgoing.method() == Method::HEAD,
-            upgrade: outgoing.upgrade().cloned(),
-        };
         Walk {
             upstream,
             ticket,
             breach: outgoing.breach(),
             attempt: Attempt::new(outgoing),
-            copy: None,
-            asked,
             tried: Vec::new(),
             tries_left: upstream.settings.max_tries.max(1),
             began,
@@ -63,7 +52,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) -> Result<Answer, Error> {
+    pub(super) async fn run(&mut self) -> Result<Reply, Error> {
         let settings = &self.upstream.settings;
         let Some(mut member) = self.upstream.choose(&[], self.began) else {
             return Err(Error::new(ErrorKind::OriginUnavailable, "no server may be asked"));
@@ -72,26 +61,21 @@ impl<'a> Walk<'a> {
         loop {
             self.ticket.sit(member);
             self.tries_left = self.tries_left.saturating_sub(1);
-            // Made only if it can be of use: it is most of what a retry costs in advance.
-            self.copy = match &self.attempt.outgoing {
-                Some(outgoing) if self.tries_left > 0 => outgoing.copy(),
-                _ => None,
+            let to = Try {
+                server: &self.upstream.members[member].server,
+                settings,
+                counts: &self.upstream.running.counts,
+                began: now,
+                until: self.give_up_at.min(now + settings.try_timeout),
+                may_follow: self.tries_left > 0,
             };
-            let limit = settings.try_timeout.min(self.give_up_at.saturating_duration_since(now));
-            let server = &self.upstream.members[member].server;
-            let run = self.attempt.run(server, settings, &self.upstream.running.counts);
-            let next = match clock::timeout(limit, run).await {
-                Ok(Ok((response, lease))) => match self.instead_of(&response, member) {
-                    None => return self.answer(response, lease),
-                    Some(other) => {
-                        self.attempt.outgoing = self.copy.take();
-                        Ok(other)
-                    }
+            member = match self.attempt.run(to).await {
+                Ok(reply) => match self.instead_of(reply.status, member) {
+                    None => return Ok(reply),
+                    Some(other) => other,
                 },
-                Ok(Err(error)) => self.after(error, member),
-                Err(_) => self.after_deadline(member),
+                Err(error) => self.after(error, member)?,
             };
-            member = next?;
             now = clock::now();
         }
     }
@@ -103,19 +87,12 @@ impl<'a> Walk<'a> {
         }
         let next = match (error.kind(), self.attempt.stage) {
             (ErrorKind::BadMessage | ErrorKind::Internal, _) => Next::Nowhere,
-            (_, Stage::OnUsed) => Next::AtOnce,
+            (ErrorKind::OriginTimeout, _) => Next::OtherServer,
+            (_, Stage::OnUsed | Stage::Refused) => Next::AtOnce,
             (_, Stage::OnNew) => Next::AnyServer,
             (_, Stage::Connecting | Stage::Garbled) => Next::OtherServer,
         };
         self.retry(error, member, next)
-    }
-
-    fn after_deadline(&mut self, member: usize) -> Result<usize, Error> {
-        let (kind, detail) = match self.attempt.stage {
-            Stage::Connecting => (ErrorKind::OriginUnreachable, "no connection in time"),
-            _ => (ErrorKind::OriginTimeout, "no answer in time"),
-        };
-        self.retry(Error::new(kind, detail), member, Next::OtherServer)
     }
 
     fn retry(&mut self, error: Error, member: usize, next: Next) -> Result<usize, Error> {
@@ -123,16 +100,16 @@ impl<'a> Walk<'a> {
             self.upstream.server_failed(member, &error);
             self.tried.push(member);
         }
-        let is_unsent = self.attempt.outgoing.is_some();
-        self.attempt.outgoing = self.attempt.outgoing.take().or_else(|| self.copy.take());
         // What the server never heard of costs neither a try nor the budget: it happens once, since
         // the next connection is a new one.
-        let is_free = is_unsent && next == Next::AtOnce && self.attempt.reuse == Reuse::Allowed;
+        let is_free = self.attempt.is_unsent
+            && self.attempt.stage == Stage::OnUsed
+            && self.attempt.reuse == Reuse::Allowed;
         if is_free {
             self.tries_left += 1;
         }
         let now = clock::now();
-        let may = self.attempt.outgoing.is_some()
+        let may = self.attempt.may_go_again()
             && next != Next::Nowhere
             && self.tries_left > 0
             && now < self.give_up_at;
@@ -157,45 +134,45 @@ impl<'a> Walk<'a> {
     }
 
     /// Another server to ask in place of this answer, if its status says so and that is safe.
-    fn instead_of(&mut self, response: &Response<Incoming>, member: usize) -> Option<usize> {
-        if !self.upstream.settings.failover_statuses.contains(&response.status()) {
+    fn instead_of(&mut self, status: StatusCode, member: usize) -> Option<usize> {
+        if !self.upstream.settings.failover_statuses.contains(&status) {
             self.upstream.server_succeeded(member);
             return None;
         }
         let detail = "a status that asks for another server";
         let error = Error::new(ErrorKind::OriginUnavailable, detail);
-        self.upstream.server_failed(member, &error.because(response.status().to_string()));
+        self.upstream.server_failed(member, &error.because(status.to_string()));
         self.tried.push(member);
-        self.copy.as_ref()?;
+        if !self.attempt.may_go_again() || self.tries_left == 0 {
+            return None;
+        }
         let other = self.upstream.choose(&self.tried, clock::now())?;
         self.upstream.may_retry().then_some(other)
     }
 
-    fn answer(self, mut response: Response<Incoming>, lease: Lease) -> Result<Answer, Error> {
-        let Walk { upstream, ticket, asked, began, .. } = self;
-        upstream.running.counts.latency.record(clock::now().saturating_duration_since(began));
-        let status = response.status();
-        if let Err(error) = message::clean(status, response.headers_mut(), &asked) {
-            upstream.server_failed(ticket.member, &error);
-            return Err(error);
-        }
+    /// The answer, with the connection as its content as long as that is still to be read.
+    pub(super) fn answer(self, reply: Reply) -> Answer {
+        let Walk { upstream, ticket, began, .. } = self;
+        let Reply { status, mut fields, lease } = reply;
+        let now = clock::now();
+        upstream.running.counts.latency.record(now.saturating_duration_since(began));
+        message::date(&mut fields);
         let mut answer = Answer::new(Body::Empty).with_status(status);
-        if status == StatusCode::SWITCHING_PROTOCOLS {
-            answer.upgrade = Some(hyper::upgrade::on(&mut response));
-            answer.fields = std::mem::take(response.headers_mut());
+        answer.fields = fields;
+        match lease {
             // From here on it is a tunnel of `listen`, which has limits for it: not in flight here.
-            if let Lease::Http1(mut connection) = lease {
-                connection.task.detach();
+            Lease::Http1(connection) if status == StatusCode::SWITCHING_PROTOCOLS => {
+                answer.upgrade = Some(connection.into_upgraded());
             }
-            return Ok(answer);
+            mut lease => {
+                answer.body = lease.take_whole().map(Body::from).unwrap_or_default();
+                if lease.is_at_end() {
+                    content::finish(lease, &ticket, now);
+                } else {
+                    answer.body = Body::stream(Content::new(lease, ticket));
+                }
+            }
         }
-        let (parts, incoming) = response.into_parts();
-        answer.fields = parts.headers;
-        if incoming.is_end_stream() {
-            content::finish(lease, &ticket);
-        } else {
-            answer.body = Body::stream(Content::new(incoming, lease, ticket));
-        }
-        Ok(answer)
+        answer
     }
 }

@@ -16,7 +16,6 @@ use forebay_signals::drain::Drain;
 use http::{HeaderValue, Method, StatusCode};
 use http_body::Frame;
 use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -187,8 +186,7 @@ fn an_upgrade_becomes_a_tunnel() {
         assert_eq!(answer.fields["upgrade"], "WebSocket");
         assert_eq!(answer.fields["sec-websocket-accept"], "x");
         assert_eq!(upstream.view().in_flight, 0, "a tunnel is not a request in flight");
-        let upgraded = answer.upgrade.expect("a tunnel").await.expect("upgraded");
-        let mut tunnel = TokioIo::new(upgraded);
+        let mut tunnel = answer.upgrade.expect("a tunnel");
         tunnel.write_all(b"ping").await.expect("open");
         let mut echo = [0; 6];
         tunnel.read_exact(&mut echo).await.expect("open");

@@ -12,7 +12,6 @@ use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Lookout};
 use http::{Method, StatusCode};
-use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::content::{self, Content};
@@ -20,7 +19,7 @@ use super::head::{HeadParser, RequestHead};
 use super::write::{Fate, Writer};
 use super::{Settings, begin};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Client};
+use crate::exchange::{Answer, Client, Upgraded};
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
 use crate::listen::{Coming, Handler, Reply, refusal};
@@ -37,7 +36,7 @@ pub enum End<S> {
     /// Nothing: a message was refused with this kind, and the connection is closed.
     Refused(ErrorKind),
     /// The answer was `101`: the stream, what was read past the request, and where to tunnel to.
-    Upgraded(S, BytesMut, OnUpgrade),
+    Upgraded(S, BytesMut, Upgraded),
 }
 
 struct Connection<S> {
@@ -112,7 +111,7 @@ enum Next {
 enum After {
     NextMessage,
     Close,
-    Upgrade(OnUpgrade),
+    Upgrade(Upgraded),
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
