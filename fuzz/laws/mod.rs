@@ -5,20 +5,23 @@
 
 mod cache;
 mod http1;
+mod origin;
 mod rooms;
 
 use cache::{cache_control, key, range, targeted_cache_control};
 use http1::{http1_content, http1_head, http1_target};
+use origin::origin_head;
 use rooms::{accept_encoding, config, forwarded};
 
 /// A function that judges one input.
 pub(crate) type Law = fn(&[u8]);
 
 /// Every law by the name of its fuzz target.
-pub(crate) const ALL: [(&str, Law); 10] = [
+pub(crate) const ALL: [(&str, Law); 11] = [
     ("http1_head", http1_head),
     ("http1_content", http1_content),
     ("http1_target", http1_target),
+    ("origin_head", origin_head),
     ("cache_control", cache_control),
     ("targeted_cache_control", targeted_cache_control),
     ("range", range),

@@ -2,6 +2,8 @@
 
 mod child;
 mod faults;
+mod hostile;
 mod protocols;
+mod refused;
 mod serving;
 mod support;
