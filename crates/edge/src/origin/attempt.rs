@@ -107,15 +107,12 @@ impl Attempt {
         self.stage = Stage::Connecting;
         self.is_unsent = true;
         let is_upgrade = self.outgoing.as_ref().is_some_and(Outgoing::is_upgrade);
-        let (line, stage) = match self.used(&to, is_upgrade) {
-            Some(line) => {
-                to.counts.reused.increment();
-                (line, Stage::OnUsed)
-            }
-            None => {
-                let late = (ErrorKind::OriginUnreachable, "no connection in time");
-                within(to.until, late, fresh(&to, is_upgrade)).await?
-            }
+        let (line, stage) = if let Some(line) = self.used(&to, is_upgrade) {
+            to.counts.reused.increment();
+            (line, Stage::OnUsed)
+        } else {
+            let late = (ErrorKind::OriginUnreachable, "no connection in time");
+            within(to.until, late, fresh(&to, is_upgrade)).await?
         };
         to.server.requests.increment();
         self.stage = stage;

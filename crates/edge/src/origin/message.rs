@@ -1,10 +1,6 @@
 //! Requests as an origin gets them and answers as the rooms get them: framing and hop-by-hop fields
 //! are this room's business alone.
 
-use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, ready};
-
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{
@@ -13,9 +9,10 @@ use http::header::{
 };
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body::Body as _;
 
 use super::http1::line;
+use super::upload::{Breach, Upload};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Ask, Body};
 use crate::http1::Framing;
@@ -231,46 +228,6 @@ fn request(method: Method, uri: Uri, fields: HeaderMap, body: Upload) -> Request
     *request.uri_mut() = uri;
     *request.headers_mut() = fields;
     request
-}
-
-/// Why a request's content broke off.
-pub(super) type Breach = Arc<OnceLock<(ErrorKind, &'static str)>>;
-
-/// A request's content; a streamed one says afterwards whether it was the client who broke it off.
-pub(super) struct Upload {
-    body: Body,
-    breach: Option<Breach>,
-}
-
-impl Upload {
-    fn new(body: Body) -> Upload {
-        let breach = matches!(body, Body::Stream(_)).then(Breach::default);
-        Upload { body, breach }
-    }
-}
-
-impl HttpBody for Upload {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let (Some(Err(error)), Some(breach)) = (&frame, &self.breach) {
-            breach.get_or_init(|| (error.kind(), error.detail()));
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// Leaves of an HTTP/2 answer's fields what is for the client.

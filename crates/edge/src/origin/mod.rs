@@ -25,6 +25,7 @@ mod pool;
 mod server;
 mod tend;
 mod tls;
+mod upload;
 mod upstream;
 mod view;
 mod walk;

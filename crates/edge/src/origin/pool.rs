@@ -11,7 +11,7 @@ use hyper::client::conn::http2;
 use tokio::task::AbortHandle;
 
 use super::http1::Http1;
-use super::message::Upload;
+use super::upload::Upload;
 
 /// Threads with a shelf of their own; more share.
 const SHELVES: usize = 64;

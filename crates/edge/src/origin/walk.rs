@@ -7,7 +7,8 @@ use http::StatusCode;
 
 use super::attempt::{Attempt, Reply, Reuse, Stage, Try};
 use super::content::{self, Content, Lease};
-use super::message::{self, Breach, Outgoing};
+use super::message::{self, Outgoing};
+use super::upload::Breach;
 use super::upstream::{Ticket, Upstream};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -87,10 +88,11 @@ impl<'a> Walk<'a> {
         }
         let next = match (error.kind(), self.attempt.stage) {
             (ErrorKind::BadMessage | ErrorKind::Internal, _) => Next::Nowhere,
-            (ErrorKind::OriginTimeout, _) => Next::OtherServer,
+            (ErrorKind::OriginTimeout, _) | (_, Stage::Connecting | Stage::Garbled) => {
+                Next::OtherServer
+            }
             (_, Stage::OnUsed | Stage::Refused) => Next::AtOnce,
             (_, Stage::OnNew) => Next::AnyServer,
-            (_, Stage::Connecting | Stage::Garbled) => Next::OtherServer,
         };
         self.retry(error, member, next)
     }

@@ -156,9 +156,9 @@ fn parse_line(line: &[u8]) -> Option<(Version, StatusCode)> {
 #[derive(Default)]
 struct Said {
     length: Option<HeaderValue>,
-    differs: bool,
+    other_length: Option<HeaderValue>,
     coding: Option<HeaderValue>,
-    has_codings: bool,
+    other_coding: Option<HeaderValue>,
     asks_close: bool,
     asks_keep_alive: bool,
     named: Vec<HeaderName>,
@@ -171,12 +171,14 @@ impl Said {
         match name.as_str() {
             "content-length" => {
                 // RFC 9110 §8.6: repeated with one value it is a mistake that harms nobody.
-                self.differs |= self.length.as_ref().is_some_and(|length| *length != value);
-                self.length = Some(value);
+                if let Some(before) = self.length.replace(value)
+                    && self.length.as_ref() != Some(&before)
+                {
+                    self.other_length = Some(before);
+                }
             }
             "transfer-encoding" => {
-                self.has_codings |= self.coding.is_some();
-                self.coding = Some(value);
+                self.other_coding = self.coding.replace(value).or(self.other_coding.take());
             }
             "connection" => self.connection(&value),
             "upgrade" => self.upgrade = self.upgrade.take().or(Some(value)),
@@ -205,7 +207,7 @@ impl Said {
     }
 
     fn content_length(&self) -> Result<Option<u64>, BadHead> {
-        if self.differs {
+        if self.other_length.is_some() {
             return Err(BadHead::BadLength);
         }
         let length = self.length.as_ref().map(|length| content_length(length.as_bytes()));
@@ -217,7 +219,7 @@ impl Said {
     fn is_chunked(&self, version: Version) -> Result<bool, BadHead> {
         let Some(coding) = &self.coding else { return Ok(false) };
         let is_known = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if self.has_codings || !is_known || version == Version::HTTP_10 {
+        if self.other_coding.is_some() || !is_known || version == Version::HTTP_10 {
             return Err(BadHead::BadCoding);
         }
         Ok(true)

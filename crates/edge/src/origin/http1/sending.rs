@@ -11,7 +11,8 @@ use tokio::io::AsyncWrite;
 
 use crate::error::{Error, ErrorKind};
 use crate::http1::Framing;
-use crate::origin::message::{Outgoing, Upload};
+use crate::origin::message::Outgoing;
+use crate::origin::upload::Upload;
 
 /// A usual head in one allocation.
 const HEAD_ROOM: usize = 1024;
