@@ -10,8 +10,6 @@ use crate::exchange::Exchange;
 use crate::identity::{TRACEPARENT, X_REQUEST_ID, traceparent};
 
 const VIA: HeaderName = http::header::VIA;
-/// Our name in `Via` and `Cache-Status`.
-pub const PSEUDONYM: &str = "forebay";
 
 /// How much of the client the origin is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +27,9 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
     // Claims of strangers are gone since `admit`; what is still there comes from trusted proxies.
     if shows == Shows::Client {
         let node = client.peer.map_or(client.address, |peer| peer.ip()).to_canonical();
-        append(fields, &X_FORWARDED_FOR, &node.to_string());
+        let mut address = String::with_capacity(40);
+        push_address(&mut address, node);
+        append(fields, &X_FORWARDED_FOR, &address);
         append(fields, &FORWARDED, &element(node, &exchange.head.authority, proto));
     } else {
         fields.remove(X_FORWARDED_FOR);
@@ -44,8 +44,8 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
     fields.insert(X_FORWARDED_HOST, value(&exchange.head.authority));
     match shows {
         Shows::Client => {
-            let version = if exchange.head.version == http::Version::HTTP_2 { "2" } else { "1.1" };
-            append(fields, &VIA, &format!("{version} {PSEUDONYM}"));
+            let is_http2 = exchange.head.version == http::Version::HTTP_2;
+            append(fields, &VIA, if is_http2 { "2 forebay" } else { "1.1 forebay" });
         }
         // The client's version is not in the key either.
         Shows::NoClient => drop(fields.insert(VIA, HeaderValue::from_static("1.1 forebay"))),
@@ -56,18 +56,38 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
 }
 
 fn element(node: IpAddr, authority: &str, proto: &str) -> String {
-    let mut text = String::with_capacity(64);
+    let mut text = String::with_capacity(64 + authority.len());
     // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
-    let written = match node {
-        IpAddr::V4(node) => write!(text, "for={node}"),
-        IpAddr::V6(node) => write!(text, "for=\"[{node}]\""),
-    };
-    written.expect("writing to a String does not fail");
+    let (open, close) = if node.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    text.push_str(open);
+    push_address(&mut text, node);
+    text.push_str(close);
     text + ";host=\"" + authority + "\";proto=" + proto
+}
+
+/// The four numbers are written by hand: formatting an address costs as much as parsing a head.
+fn push_address(text: &mut String, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            for (at, octet) in address.octets().into_iter().enumerate() {
+                if at > 0 {
+                    text.push('.');
+                }
+                text.push_str(itoa::Buffer::new().format(octet));
+            }
+        }
+        IpAddr::V6(address) => {
+            write!(text, "{address}").expect("writing to a String does not fail");
+        }
+    }
 }
 
 /// One line, our element last: `a, b` in one field reads the same as two (RFC 9110 §5.3).
 fn append(fields: &mut HeaderMap, name: &HeaderName, last: &str) {
+    if !fields.contains_key(name) {
+        fields.insert(name, value(last));
+        return;
+    }
     let mut text = String::new();
     for line in fields.get_all(name) {
         text.push_str(line.to_str().unwrap_or_default());

@@ -112,7 +112,8 @@ impl Attempt {
             (line, Stage::OnUsed)
         } else {
             let late = (ErrorKind::OriginUnreachable, "no connection in time");
-            within(to.until, late, fresh(&to, is_upgrade)).await?
+            // Boxed, as HTTP/2 below: they would make the future of every request five times as large.
+            Box::pin(within(to.until, late, fresh(&to, is_upgrade))).await?
         };
         to.server.requests.increment();
         self.stage = stage;
@@ -120,7 +121,7 @@ impl Attempt {
             Line::Http1(connection) => self.send_http1(connection, to.until).await,
             Line::Http2(stream) => {
                 let late = (ErrorKind::OriginTimeout, "no answer in time");
-                within(to.until, late, self.send_http2(stream, &to)).await
+                Box::pin(within(to.until, late, self.send_http2(stream, &to))).await
             }
         }
     }

@@ -219,10 +219,7 @@ fn a_request_goes_on_while_its_answer_is_read() {
                     .await
                     .expect("content");
                 got.push(byte[0]);
-                peer.stream
-                    .write_all(&[b'1', b'\r', b'\n', b'.', b'\r', b'\n'])
-                    .await
-                    .expect("open");
+                peer.stream.write_all(b"1\r\n.\r\n").await.expect("open");
             }
             peer.write("0\r\n\r\n").await;
             peer.rest().await;

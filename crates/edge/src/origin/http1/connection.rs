@@ -85,7 +85,7 @@ impl Http1 {
         self.sending.begin(outgoing);
         // Until its answer is read, it is not to be used by anybody else.
         self.keeps_alive = false;
-        self.was_full = false;
+        (self.content, self.was_full) = (Content::Ended, false);
         self.limit.begin(until);
         let mut parser = HeadParser::default();
         poll_fn(|context| {

@@ -12,6 +12,8 @@ use crate::http1::{Framing, content_length};
 pub const MOST_HEAD: usize = 64 * 1024;
 /// Field lines of a head: applications that set many cookies and policies stay far below.
 pub const MOST_FIELDS: usize = 128;
+/// Fields of a usual answer.
+const USUAL_FIELDS: usize = 12;
 /// Interim answers (1xx) before the answer: early hints come a few at a time.
 pub const MOST_INTERIM: usize = 32;
 
@@ -104,7 +106,9 @@ pub fn parse(block: &Bytes, method: &Method) -> Result<AnswerHead, BadHead> {
     let line_end = memchr::memchr(b'\n', block).ok_or(BadHead::BadLine)?;
     let line = block.get(..line_end).and_then(|line| line.strip_suffix(b"\r"));
     let (version, status) = line.and_then(parse_line).ok_or(BadHead::BadLine)?;
-    let mut said = Said::default();
+    // A usual answer's fields fit, so that the map need not grow while they are read.
+    let fields = HeaderMap::with_capacity(USUAL_FIELDS);
+    let mut said = Said { fields, ..Said::default() };
     fields::each(block, line_end + 1, MOST_FIELDS, |name, value| said.take(name, value))?;
     for name in std::mem::take(&mut said.named) {
         said.fields.remove(name);
