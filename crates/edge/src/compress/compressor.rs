@@ -9,7 +9,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValu
 use http::{Method, StatusCode};
 use http_body::Body as HttpBody;
 
-use super::eligible::Eligible;
+use super::eligible::{Eligible, forbids_transform};
 use super::encode::{Quality, encode};
 use super::etag;
 use super::negotiate::Preferences;
@@ -82,7 +82,7 @@ impl Compressor {
     /// Encodes an answer while it goes to the client that asked with `asked`. Content that may be
     /// encoded but is not, for want of a seat or of a client that takes it, still says `Vary`.
     pub fn on_the_way(&self, asked: &Head, mut answer: Answer, shared: Shared) -> Answer {
-        if self.order.is_empty() {
+        if self.order.is_empty() || forbids_transform(&asked.fields) {
             return answer;
         }
         if answer.status == StatusCode::NOT_MODIFIED {

@@ -100,8 +100,8 @@ impl Eligible {
     }
 }
 
-/// `no-transform` (RFC 9111 §5.2.2.6).
-fn forbids_transform(fields: &HeaderMap) -> bool {
+/// `no-transform` of an answer or a request (RFC 9111 §5.2.2.6, §5.2.1.6).
+pub fn forbids_transform(fields: &HeaderMap) -> bool {
     fields.get_all(CACHE_CONTROL).iter().any(|line| {
         let mut directives = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         directives.any(|directive| directive.eq_ignore_ascii_case(b"no-transform"))

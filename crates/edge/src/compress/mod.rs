@@ -16,7 +16,7 @@ mod seats;
 mod stream;
 
 pub use compressor::{Compressor, Shared, encoded_fields};
-pub use eligible::Eligible;
+pub use eligible::{Eligible, forbids_transform};
 pub use encode::{Quality, encode};
 pub use etag::toward_origin;
 pub use negotiate::Preferences;

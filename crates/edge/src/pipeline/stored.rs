@@ -12,7 +12,7 @@ use crate::cache::reply;
 use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
 use crate::cache::status::CacheStatus;
 use crate::cache::store::{Object, Parts};
-use crate::compress::{Preferences, Quality, encoded_fields};
+use crate::compress::{Preferences, Quality, encoded_fields, forbids_transform};
 use crate::edge::Edge;
 use crate::exchange::{Answer, Encoding, Exchange, Head};
 use crate::traffic::Outcome;
@@ -59,6 +59,9 @@ pub(super) fn answer(edge: &Arc<Edge>, exchange: &Exchange, stored: &Stored) -> 
 fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<Arc<Object>> {
     // A range is one of the identity: parts of two encodings never meet.
     if !head.fields.contains_key(ACCEPT_ENCODING) || head.fields.contains_key(RANGE) {
+        return None;
+    }
+    if forbids_transform(&head.fields) {
         return None;
     }
     let object = &stored.object;
