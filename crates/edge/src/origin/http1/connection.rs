@@ -14,6 +14,7 @@ use super::head::{AnswerHead, BadHead, Ends, HeadParser};
 use super::sending::{Sending, Unsendable};
 use crate::error::{Error, ErrorKind, Source};
 use crate::exchange::Upgraded;
+use crate::http1::Framing;
 use crate::http1::chunked::{Decoded, Decoder};
 use crate::origin::deadline::WaitLimit;
 use crate::origin::message::Outgoing;
@@ -35,6 +36,8 @@ pub(in crate::origin) struct Http1 {
     keeps_alive: bool,
     /// The last read took all that there was room for.
     was_full: bool,
+    /// Room for the next answer's first read: servers tend to send the same kind of answers.
+    first_read: usize,
     limit: WaitLimit,
 }
 
@@ -72,6 +75,7 @@ impl Http1 {
             content: Content::Ended,
             keeps_alive: true,
             was_full: false,
+            first_read: FIRST_READ,
             limit: WaitLimit::default(),
         }
     }
@@ -230,6 +234,9 @@ impl Http1 {
 
     fn begin_content(&mut self, head: &AnswerHead) {
         self.keeps_alive = head.keeps_alive;
+        let is_large =
+            matches!(head.ends, Ends::Framed(Framing::Length(n)) if n > FIRST_READ as u64);
+        self.first_read = if is_large { MOST_READ } else { FIRST_READ };
         self.content = match head.ends {
             Ends::Framed(framing) => Content::Framed(Decoder::new(framing)),
             Ends::WithConnection => Content::UntilClosed,
@@ -276,9 +283,12 @@ impl Http1 {
             Content::Framed(decoder) => decoder.remaining(),
             Content::UntilClosed | Content::Ended => None,
         };
-        let guess = if self.was_full { MOST_READ } else { FIRST_READ };
-        let left = left.map_or(guess, |left| usize::try_from(left).unwrap_or(MOST_READ));
-        left.saturating_sub(self.input.len()).clamp(LEAST_READ, MOST_READ)
+        let guess = if self.was_full { MOST_READ } else { self.first_read };
+        // One byte more than announced: a read that is not filled tells that there is no more, and
+        // spares the look at the connection before it is used again.
+        let left = left.map(|left| usize::try_from(left).unwrap_or(MOST_READ).saturating_add(1));
+        let room = left.unwrap_or(guess).saturating_sub(self.input.len());
+        room.clamp(LEAST_READ, MOST_READ)
     }
 }
 
