@@ -153,17 +153,21 @@ impl Edge {
     /// Serves everything that comes in on one core, until the drain is over. Runs on that core's own
     /// current-thread runtime.
     pub async fn serve(self: Arc<Edge>, core: usize) {
-        let log = self.snapshot().log.clone();
-        let flushing = tokio::spawn({
-            let drain = self.drain.clone();
-            async move { log.flush_regularly(drain).await }
-        });
+        let flushing = tokio::spawn(crate::access_log::flush_regularly(self.drain.clone()));
         let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
         if let Err(error) = flushing.await {
             tracing::error!(%error, "the access log's task ended early");
         }
-        self.snapshot().log.flush();
+        crate::access_log::flush();
+    }
+
+    /// Looks up the origins' names of new settings that are not known yet: a name that went away is no
+    /// reason to refuse them, one that was never there is.
+    pub async fn check_names(&self, config: &Config) -> Result<(), StartError> {
+        let before = self.snapshot();
+        let origins = Origins::new(&config.origins, Some(&before.origins), &self.journal)?;
+        Ok(origins.resolve_unknown().await?)
     }
 
     /// What is in force now.

@@ -1,10 +1,8 @@
 //! Everything the binary prints: data to standard output, talk and problems to standard error.
 
-#![expect(clippy::print_stderr, reason = "this is where printing lives")]
-
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// A problem as a person reads it: what, why, and what to do.
@@ -57,42 +55,53 @@ impl Problem {
 
     /// Prints the problem and says how to exit.
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("{self}");
+        say(&self.to_string());
         ExitCode::from(self.code)
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "error: {}", self.what)?;
+        write!(f, "error: {}", self.sentence())
+    }
+}
+
+impl Problem {
+    /// The same without the word in front, for somebody else to report.
+    pub(crate) fn sentence(&self) -> String {
+        let mut text = self.what.clone();
         let mut why = self.why.as_deref().map(|why| why as &dyn StdError);
         while let Some(level) = why {
-            write!(f, ": {level}")?;
+            text = text + ": " + &level.to_string();
             why = level.source();
         }
         match &self.hint {
-            Some(hint) => write!(f, "\n\nhint: {hint}"),
-            None => Ok(()),
+            Some(hint) => text + "\n\nhint: " + hint,
+            None => text,
         }
     }
 }
 
-/// Data. A reader that goes away is not an error.
+/// Data. A reader that goes away is not an error; a disk that is full is.
 pub(crate) fn data(text: &str) {
     let mut out = std::io::stdout().lock();
-    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
-        std::process::exit(0);
+    if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        let is_reader_gone = error.kind() == std::io::ErrorKind::BrokenPipe;
+        if !is_reader_gone {
+            say(&format!("error: cannot write the answer: {error}"));
+        }
+        std::process::exit(if is_reader_gone { 0 } else { 2 });
     }
 }
 
-/// Talk.
+/// Talk. Whoever does not listen, or has no room for it, does not end a server.
 pub(crate) fn say(text: &str) {
-    eprintln!("{text}");
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
 }
 
 /// A question with a yes or no; no without a terminal.
 pub(crate) fn confirm(question: &str) -> bool {
-    eprint!("{question} [y/N] ");
+    drop(write!(std::io::stderr().lock(), "{question} [y/N] "));
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
@@ -102,7 +111,13 @@ pub(crate) fn confirm(question: &str) -> bool {
 pub(crate) fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && !is_plain)
+        // It would panic where standard error is closed or full.
+        .log_internal_errors(false);
     // A second call, in a test, finds one in place and leaves it.
     drop(subscriber.try_init());
 }

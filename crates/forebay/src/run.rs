@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,6 +63,14 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let address = admin.address();
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
+        let gone = Drain::default();
+        let desk = Arc::new(Desk {
+            edge: Arc::clone(&edge),
+            reloading: tokio::sync::Mutex::default(),
+            is_starting: AtomicBool::new(true),
+            reloader: reloader(Arc::clone(&edge), plan.reread, watched.clone()),
+        });
+        let serving = tokio::spawn(admin::serve(admin, Arc::clone(&desk), gone.clone()));
         let child = match plan.child {
             None => {
                 snapshot.origins.resolve_now().await.map_err(|error| {
@@ -72,7 +81,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
             Some(wrapped) => {
                 let child = start_child(&edge, wrapped)?;
-                // One that takes longer is served as soon as it answers; clients see 503 until then.
+                // Until then clients wait in the queue of the kernel; `/readyz` says that we start.
                 tokio::select! {
                     _is_up = child.answers(clock::now() + START_PATIENCE) => {}
                     () = signals.end_asked() => {
@@ -84,17 +93,18 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         };
         let threads = start_cores(&edge, cores)?;
-        let gone = Drain::default();
-        let desk = Arc::new(Desk {
-            edge: Arc::clone(&edge),
-            reloading: tokio::sync::Mutex::default(),
-            reloader: reloader(Arc::clone(&edge), plan.reread, watched.clone()),
-        });
-        let serving = tokio::spawn(admin::serve(admin, Arc::clone(&desk), gone.clone()));
+        desk.is_starting.store(false, Ordering::Release);
         edge.journal.write("forebay", format!("serving on {cores} cores"));
         (plan.ready)(&edge, &address);
-        signals.until_the_end(&desk).await;
-        end(&edge, child, threads).await;
+        signals.until_the_end(&desk, child.as_ref()).await;
+        tokio::select! {
+            () = end(&edge, child, threads) => {}
+            // Whoever asks twice does not want to wait. The application is killed with its handle.
+            () = signals.end_asked() => {
+                report::say("forebay: told again to end: requests are cut");
+                return Ok(ExitCode::from(1));
+            }
+        }
         watched.begin();
         gone.begin();
         drop(clock::timeout(Duration::from_secs(2), serving).await);
@@ -122,16 +132,35 @@ fn reloader(
     watched: Drain,
 ) -> Box<dyn Fn() -> Result<String, String> + Send + Sync> {
     Box::new(move || {
-        let config = reread().map_err(|problem| problem.to_string())?;
+        let config = reread().map_err(|problem| problem.sentence())?;
         let routes = config.routes.len();
         let before = edge.snapshot();
-        act::reload(&edge, config).map_err(|error| start_problem(&error).to_string())?;
+        let stays = restart_needed(&before.config, &config);
+        let names = tokio::runtime::Handle::current().block_on(edge.check_names(&config));
+        names.map_err(|error| start_problem(&error).sentence())?;
+        act::reload(&edge, config).map_err(|error| start_problem(&error).sentence())?;
         let now = edge.snapshot();
         now.log.reopen();
         before.origins.retire();
         now.origins.spawn_probes(&watched);
-        Ok(format!("reloaded: {routes} routes in force"))
+        Ok(format!("reloaded: {routes} routes in force{stays}"))
     })
+}
+
+/// Names what has changed and takes effect with the next start only.
+fn restart_needed(before: &Config, now: &Config) -> String {
+    let changed = [
+        ("cache", before.cache != now.cache),
+        ("compress", before.compress != now.compress),
+        ("listen.cores", before.listen.cores != now.listen.cores),
+        ("admin", before.admin != now.admin),
+    ];
+    let names: Vec<&str> =
+        changed.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("; restart for what changed in {}", names.join(", "))
 }
 
 fn start_cores(edge: &Arc<Edge>, cores: usize) -> Result<Vec<JoinHandle<()>>, Problem> {
@@ -173,11 +202,30 @@ fn start_child(edge: &Arc<Edge>, wrapped: Wrapped) -> Result<Child, Problem> {
     Ok(child)
 }
 
+/// Signals that are passed to the wrapped application: log files, thread dumps, more or fewer workers.
+const PASSED: [rustix::process::Signal; 6] = {
+    use rustix::process::Signal as S;
+    [S::USR1, S::USR2, S::QUIT, S::WINCH, S::TTIN, S::TTOU]
+};
+
+/// The first signal of several that comes.
+async fn first(signals: &mut [(rustix::process::Signal, Signal)]) -> rustix::process::Signal {
+    std::future::poll_fn(|context| {
+        let came = signals
+            .iter_mut()
+            .find_map(|(name, signal)| signal.poll_recv(context).is_ready().then_some(*name));
+        came.map_or(std::task::Poll::Pending, std::task::Poll::Ready)
+    })
+    .await
+}
+
 /// Signals that we hear.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    /// Those that mean something to applications alone.
+    passed: Vec<(rustix::process::Signal, Signal)>,
 }
 
 impl Signals {
@@ -189,6 +237,10 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
+            passed: PASSED
+                .into_iter()
+                .map(|signal| Ok((signal, listen(SignalKind::from_raw(signal.as_raw()))?)))
+                .collect::<Result<_, Problem>>()?,
         })
     }
 
@@ -201,10 +253,15 @@ impl Signals {
     }
 
     /// The same; SIGHUP reloads.
-    async fn until_the_end(&mut self, desk: &Arc<Desk>) {
+    async fn until_the_end(&mut self, desk: &Arc<Desk>, child: Option<&Child>) {
         loop {
             let (terminate, interrupt) = (&mut self.terminate, &mut self.interrupt);
+            let passed = &mut self.passed;
             tokio::select! {
+                // Without an application they are heard and mean nothing: their default is our death.
+                signal = first(passed) => if let Some(child) = child {
+                    child.signal(signal).await;
+                },
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = self.hang_up.recv() => match desk.reload().await {

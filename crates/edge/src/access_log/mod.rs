@@ -52,8 +52,62 @@ pub struct AccessLog {
     sink: Option<Arc<Sink>>,
 }
 
+/// Lines that a core has gathered, and where they go: after a reload to another file, those from before
+/// still go where they were meant to.
+#[derive(Default)]
+struct Block {
+    sink: Option<Arc<Sink>>,
+    lines: Vec<u8>,
+}
+
+impl Block {
+    /// Makes this the block of `sink`.
+    fn turn_to(&mut self, sink: &Arc<Sink>) {
+        if !self.sink.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, sink)) {
+            self.hand_over(0);
+            self.sink = Some(Arc::clone(sink));
+        }
+    }
+
+    /// True if there was something.
+    fn hand_over(&mut self, room: usize) -> bool {
+        if self.lines.is_empty() {
+            return false;
+        }
+        let lines = std::mem::replace(&mut self.lines, Vec::with_capacity(room));
+        if let Some(sink) = &self.sink {
+            sink.hand_over(lines);
+        }
+        true
+    }
+}
+
 thread_local! {
-    static BLOCK: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static BLOCK: RefCell<Block> = RefCell::default();
+}
+
+/// Hands over what this core has gathered, again and again until the drain is over.
+pub async fn flush_regularly(drain: Drain) {
+    while !drain.has_begun() {
+        clock::sleep(BLOCK_AGE).await;
+        flush();
+    }
+    let mut quiet = 0;
+    // After the drain has begun requests still end; twice nothing to say is the end.
+    while quiet < 2 || drain.held() > 0 {
+        clock::sleep(BLOCK_AGE / 10).await;
+        quiet = if flush() { 0 } else { quiet + 1 };
+    }
+}
+
+/// Hands over what this core has gathered; true if there was something.
+pub fn flush() -> bool {
+    BLOCK.with_borrow_mut(|block| {
+        let was_something = block.hand_over(0);
+        // A sink that is no longer in force ends with whoever holds it last.
+        block.sink = None;
+        was_something
+    })
 }
 
 impl AccessLog {
@@ -80,39 +134,16 @@ impl AccessLog {
     pub fn write(&self, record: &Record<'_>) {
         let Some(sink) = &self.sink else { return };
         BLOCK.with_borrow_mut(|block| {
+            block.turn_to(sink);
             match self.format {
-                Format::Json => format::json(block, record),
-                Format::Common => format::common(block, record),
+                Format::Json => format::json(&mut block.lines, record),
+                Format::Common => format::common(&mut block.lines, record),
                 Format::Off => {}
             }
-            if block.len() >= BLOCK_BYTES {
-                sink.hand_over(std::mem::replace(block, Vec::with_capacity(BLOCK_BYTES + 512)));
+            if block.lines.len() >= BLOCK_BYTES {
+                block.hand_over(BLOCK_BYTES + 512);
             }
         });
-    }
-
-    /// Hands over what this core has gathered, again and again until the drain is over.
-    pub async fn flush_regularly(&self, drain: Drain) {
-        while !drain.has_begun() {
-            clock::sleep(BLOCK_AGE).await;
-            self.flush();
-        }
-        let mut quiet = 0;
-        // After the drain has begun requests still end; twice nothing to say is the end.
-        while quiet < 2 || drain.held() > 0 {
-            clock::sleep(BLOCK_AGE / 10).await;
-            quiet = if self.flush() { 0 } else { quiet + 1 };
-        }
-    }
-
-    /// Hands over what this core has gathered; true if there was something.
-    pub fn flush(&self) -> bool {
-        let block = BLOCK.with_borrow_mut(std::mem::take);
-        let is_something = !block.is_empty();
-        if let (Some(sink), true) = (&self.sink, is_something) {
-            sink.hand_over(block);
-        }
-        is_something
     }
 
     /// Opens the file anew after it was moved away (log rotation).

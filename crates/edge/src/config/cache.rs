@@ -6,7 +6,7 @@ pub const MEMORY_BYTES: u64 = 256 << 20;
 pub const MAX_OBJECT_BYTES: u64 = 16 << 20;
 
 /// `[cache]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     /// Bound of the store.
     pub memory_bytes: u64,

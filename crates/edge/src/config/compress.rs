@@ -10,7 +10,7 @@ pub const BACKGROUND_CPU_PERCENT: u8 = 25;
 pub const HITS_BEFORE_BEST: u32 = 3;
 
 /// `[compress]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compress {
     /// Encodings in the edge's order of preference among what the client likes equally; empty is off.
     pub encodings: Vec<Encoding>,

@@ -1,6 +1,8 @@
 //! One try: a connection to one server, the request on it, the head of the answer.
 
 use std::error::Error as _;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
@@ -15,6 +17,7 @@ use super::http1::{Failure, Http1, head};
 use super::message::{self, Outgoing};
 use super::pool::{Http2, Stream, Task};
 use super::server::Server;
+use super::upload::Sender;
 use super::upstream::Counts;
 use super::wire::Wire;
 use crate::config::origin::Origin;
@@ -120,8 +123,9 @@ impl Attempt {
         match line {
             Line::Http1(connection) => self.send_http1(connection, to.until).await,
             Line::Http2(stream) => {
-                let late = (ErrorKind::OriginTimeout, "no answer in time");
-                Box::pin(within(to.until, late, self.send_http2(stream, &to))).await
+                let sender = self.outgoing.as_ref().and_then(Outgoing::sender);
+                let sending = Box::pin(self.send_http2(stream, &to));
+                answered_within(to.until, sender, sending).await
             }
         }
     }
@@ -231,6 +235,22 @@ fn nothing_to_send() -> Error {
     Error::new(ErrorKind::Internal, "a try without a request")
 }
 
+/// Waits for an answer until `until`, or as long again while it is the client that is waited for.
+async fn answered_within<T>(
+    until: Instant,
+    sender: Option<Arc<Sender>>,
+    mut sending: Pin<Box<impl Future<Output = Result<T, Error>>>>,
+) -> Result<T, Error> {
+    let patience = until.saturating_duration_since(clock::now());
+    loop {
+        match clock::timeout(patience, sending.as_mut()).await {
+            Ok(done) => return done,
+            Err(_) if sender.as_ref().is_some_and(|sender| sender.is_awaited()) => {}
+            Err(_) => return Err(Error::new(ErrorKind::OriginTimeout, "no answer in time")),
+        }
+    }
+}
+
 /// Waits until `until`; `late` says what it means if that is too short.
 async fn within<T>(
     until: Instant,
@@ -252,7 +272,10 @@ async fn fresh(to: &Try<'_>, is_upgrade: bool) -> Result<(Line, Stage), Error> {
     let offer = if is_upgrade { Offer::Http1 } else { Offer::AsSet };
     let mut turn = None;
     if server.is_http2() && !is_upgrade {
-        turn = server.connecting.acquire().await.ok();
+        // Whoever connects for all of us has no longer than that either.
+        let acquired = clock::timeout(settings.connect_timeout, server.connecting.acquire()).await;
+        let late = |_| Error::new(ErrorKind::OriginUnreachable, "no connection in time");
+        turn = acquired.map_err(late)?.ok();
         if let Some(stream) = server.pool.stream() {
             counts.reused.increment();
             return Ok((Line::Http2(stream), Stage::OnUsed));

@@ -56,6 +56,11 @@ impl Addresses {
         Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// True if no address is known yet.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.known().is_empty()
+    }
+
     /// Looks the name up; what was known stays if that fails or finds nothing.
     pub(super) async fn resolve(&self, address: &Address) -> io::Result<Arc<[SocketAddr]>> {
         let Address::Tcp(host, port) = address else { return Ok(self.known()) };

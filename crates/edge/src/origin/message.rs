@@ -1,6 +1,8 @@
 //! Requests as an origin gets them and answers as the rooms get them: framing and hop-by-hop fields
 //! are this room's business alone.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{
@@ -12,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri}
 use http_body::Body as _;
 
 use super::http1::line;
-use super::upload::{Breach, Upload};
+use super::upload::{Sender, Upload};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Ask, Body};
 use crate::http1::Framing;
@@ -100,8 +102,8 @@ impl Outgoing {
     }
 
     /// Where the content tells why it broke off.
-    pub(super) fn breach(&self) -> Option<Breach> {
-        self.body.breach.clone()
+    pub(super) fn sender(&self) -> Option<Arc<Sender>> {
+        self.body.sender.clone()
     }
 
     /// Writes the head in the form of HTTP/1.1 (RFC 9112 §3.2.1) and says where the content ends.

@@ -167,6 +167,14 @@ impl Origins {
         Ok(())
     }
 
+    /// The same for names of which nothing is known yet.
+    pub async fn resolve_unknown(&self) -> Result<(), BadOrigin> {
+        for upstream in self.all() {
+            upstream.resolve(|server| server.addresses.is_unknown()).await?;
+        }
+        Ok(())
+    }
+
     /// Spawns probes, lookups and the closing of old connections on the caller's runtime. They end
     /// with `drain`, with [`Origins::retire`], or with this value.
     pub fn spawn_probes(&self, drain: &Drain) {
@@ -191,7 +199,11 @@ impl Drop for Origins {
 impl Upstream {
     /// Looks the names of its servers up.
     pub async fn resolve_now(&self) -> Result<(), BadOrigin> {
-        for member in &self.members {
+        self.resolve(|_| true).await
+    }
+
+    async fn resolve(&self, is_asked: impl Fn(&Server) -> bool) -> Result<(), BadOrigin> {
+        for member in self.members.iter().filter(|member| is_asked(&member.server)) {
             let server = &member.server;
             server.addresses.resolve(server.address()).await.map_err(|source| {
                 let (origin, server) = (self.settings.name.clone(), server.label.clone());

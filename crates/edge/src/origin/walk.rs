@@ -1,5 +1,6 @@
 //! One request's way from try to try.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use forebay_signals::clock;
@@ -8,7 +9,7 @@ use http::StatusCode;
 use super::attempt::{Attempt, Reply, Reuse, Stage, Try};
 use super::content::{self, Content, Lease};
 use super::message::{self, Outgoing};
-use super::upload::Breach;
+use super::upload::Sender;
 use super::upstream::{Ticket, Upstream};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -18,7 +19,7 @@ pub(super) struct Walk<'a> {
     upstream: &'a Upstream,
     ticket: Ticket,
     attempt: Attempt,
-    breach: Option<Breach>,
+    sender: Option<Arc<Sender>>,
     tried: Vec<usize>,
     tries_left: u32,
     began: Instant,
@@ -44,7 +45,7 @@ impl<'a> Walk<'a> {
         Walk {
             upstream,
             ticket,
-            breach: outgoing.breach(),
+            sender: outgoing.sender(),
             attempt: Attempt::new(outgoing),
             tried: Vec::new(),
             tries_left: upstream.settings.max_tries.max(1),
@@ -83,8 +84,8 @@ impl<'a> Walk<'a> {
 
     /// The server to ask next, or the error that this walk ends with.
     fn after(&mut self, error: Error, member: usize) -> Result<usize, Error> {
-        if let Some((kind, detail)) = self.breach.as_ref().and_then(|breach| breach.get()) {
-            return Err(Error::new(*kind, detail));
+        if let Some((kind, detail)) = self.sender.as_ref().and_then(|sender| sender.broke()) {
+            return Err(Error::new(kind, detail));
         }
         let next = match (error.kind(), self.attempt.stage) {
             (ErrorKind::BadMessage | ErrorKind::Internal, _) => Next::Nowhere,

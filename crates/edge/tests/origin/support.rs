@@ -104,6 +104,15 @@ impl Peer {
         self.stream.write_all(text.as_bytes()).await.ok();
     }
 
+    /// Reads until `end` has come.
+    pub(crate) async fn until(&mut self, end: &str) {
+        let mut seen = Vec::new();
+        while !seen.ends_with(end.as_bytes()) {
+            let count = self.stream.read_buf(&mut seen).await.expect("it can be read");
+            assert!(count > 0, "it ended before {end:?}");
+        }
+    }
+
     /// Everything until the client closes.
     pub(crate) async fn rest(&mut self) -> String {
         let mut rest = Vec::new();

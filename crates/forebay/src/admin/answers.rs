@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use forebay_edge::act;
@@ -25,6 +26,8 @@ pub(crate) struct Desk {
     pub(crate) edge: Arc<Edge>,
     /// Reads the settings anew and swaps them; a sentence either way.
     pub(crate) reloader: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// The wrapped application does not answer yet, and no client is served.
+    pub(crate) is_starting: AtomicBool,
     /// One reload at a time.
     pub(crate) reloading: tokio::sync::Mutex<()>,
 }
@@ -92,6 +95,9 @@ async fn route(desk: &Arc<Desk>, exchange: Exchange) -> Result<Answer, Answer> {
             Err(method(HeaderValue::from_static("GET, HEAD")))
         }
         "/healthz" => Ok(text("ok\n")),
+        "/readyz" if desk.is_starting.load(Ordering::Acquire) => {
+            Ok(text("starting\n").with_status(StatusCode::SERVICE_UNAVAILABLE))
+        }
         "/readyz" => match view::readiness(&desk.edge) {
             Ok(()) => Ok(text("ready\n")),
             Err(why) => Ok(text(format!("{why}\n")).with_status(StatusCode::SERVICE_UNAVAILABLE)),

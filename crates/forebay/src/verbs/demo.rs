@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use forebay_edge::config::listen::Place;
+use forebay_edge::config::Config;
+use forebay_edge::config::listen::{Certificate, Listener, Place, Protocol};
+use forebay_edge::config::origin::Probe;
+use forebay_edge::listen::self_signed;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
@@ -19,6 +22,8 @@ use crate::report::{self, Problem};
 use crate::run::{self, Plan};
 use crate::settings;
 
+/// Where the demo speaks TLS, with a certificate of its own.
+const TLS_PORT: u16 = 8443;
 /// Said when there are visitors.
 const VISITORS: &str = "A few visitors browse along (`--no-traffic` sends them away).\n";
 /// How long the second origin stays up, and how long it stays away.
@@ -40,10 +45,10 @@ pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
         log: Some("off".into()),
         ..Settings::default()
     };
+    let certificate = certificate(asked)?;
     let load = move || {
-        settings::load(&settings, None)
-            .map(|loaded| loaded.config)
-            .map_err(|t| Problem::complete(&t))
+        let loaded = settings::load(&settings, None).map_err(|t| Problem::complete(&t))?;
+        Ok(furnished(loaded.config, certificate.as_ref()))
     };
     let wants_traffic = !asked.no_traffic;
     let traffic_stop = stop.clone();
@@ -74,6 +79,43 @@ pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
     outcome
 }
 
+/// A certificate for HTTPS, unless the visitor chose addresses or the port is taken.
+fn certificate(asked: &Demo) -> Result<Option<Certificate>, Problem> {
+    let is_free = std::net::TcpListener::bind((Ipv4Addr::UNSPECIFIED, TLS_PORT)).is_ok();
+    if !asked.listen.is_empty() || !is_free {
+        return Ok(None);
+    }
+    self_signed(["localhost", "127.0.0.1", "::1"])
+        .map(Some)
+        .map_err(|error| Problem::ours("cannot make a certificate").because(error))
+}
+
+/// What flags do not say: HTTPS beside HTTP, and probes, so that an origin that goes away is seen at once.
+fn furnished(mut config: Config, certificate: Option<&Certificate>) -> Config {
+    if let Some(certificate) = certificate {
+        let plain = config.listen.listeners.clone();
+        let secure = plain.into_iter().filter_map(|listener| match listener.place {
+            Place::Tcp(mut address) => {
+                address.set_port(TLS_PORT);
+                Some(Listener { place: Place::Tcp(address), protocol: Protocol::Tls })
+            }
+            Place::Unix(_) => None,
+        });
+        config.listen.listeners.extend(secure);
+        config.listen.certificates.push(certificate.clone());
+    }
+    for origin in &mut config.origins {
+        Arc::make_mut(origin).probe = Some(Probe {
+            path: "/health".into(),
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(1),
+            rises_after: 1,
+            falls_after: 1,
+        });
+    }
+    config
+}
+
 fn free_port() -> std::io::Result<u16> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     Ok(listener.local_addr()?.port())
@@ -81,14 +123,23 @@ fn free_port() -> std::io::Result<u16> {
 
 fn greet(edge: &forebay_edge::edge::Edge, admin: &str, wants_traffic: bool) {
     let mut text = String::from("\nForebay serves a small shop. Open one of\n\n");
+    let mut first = None;
+    // What a reader can type: nothing says that `forebay` is where shells look.
+    let program =
+        std::env::current_exe().map_or("forebay".into(), |path| path.display().to_string());
     for listener in edge.entrance.addresses() {
         if let Place::Tcp(address) = listener.place {
+            let scheme = match listener.protocol {
+                Protocol::Plain => "http",
+                Protocol::Tls => "https",
+            };
             let shown = if address.ip().is_unspecified() {
-                format!("http://localhost:{}/", address.port())
+                format!("{scheme}://localhost:{}/", address.port())
             } else {
-                format!("http://{address}/")
+                format!("{scheme}://{address}/")
             };
             if !text.contains(&shown) {
+                first.get_or_insert_with(|| shown.clone());
                 writeln!(text, "  {shown}").expect("writing to a String does not fail");
             }
         }
@@ -97,8 +148,9 @@ fn greet(edge: &forebay_edge::edge::Edge, admin: &str, wants_traffic: bool) {
         text,
         "\nEach page says which origin made it and when: reload it to see hits. Every 20 seconds\n\
          the second origin goes away for 10; the pages stay. Watch it in another terminal:\n\n  \
-         forebay status --admin {admin}\n  \
-         forebay cache why http://localhost:8080/ --admin {admin}\n\n{}Ctrl-C ends it.\n",
+         {program} status --admin {admin}\n  \
+         {program} cache why {} --admin {admin}\n\n{}Ctrl-C ends it.\n",
+        first.as_deref().unwrap_or("http://localhost:8080/"),
         if wants_traffic { VISITORS } else { "" }
     )
     .expect("writing to a String does not fail");

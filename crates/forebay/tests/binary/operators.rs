@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use super::support::{Origin, Running, config, forebay, outcome, write};
+use super::support::{Origin, Running, config, forebay, outcome, wait_for, write};
 
 #[test]
 fn why_and_purge_tell_what_is_stored() {
@@ -57,10 +57,71 @@ fn a_reload_takes_effect_whole_or_not_at_all() {
     assert!(reload.talk.contains("99999"), "the value is named: {reload:?}");
     assert!(running.get("/new").starts_with("HTTP/1.1 410"), "nothing has changed");
     assert_eq!(running.status()["reloads"], 1);
-    running.signal("HUP");
     write(&file, &config(&origin, ""));
-    running.operate(&["reload"]);
+    running.signal("HUP");
+    wait_for("the reload", || (running.status()["reloads"] == 2).then_some(()));
     assert!(running.get("/new").ends_with("/new"));
+}
+
+#[test]
+fn a_reload_refuses_names_that_nobody_knows_and_says_what_needs_a_restart() {
+    let origin = Origin::start();
+    let running = Running::with_config(&config(&origin, ""));
+    let file = running.path("forebay.toml");
+    let text = config(&origin, "");
+    write(&file, &text.replace(&origin.url(), "http://no-such-host.invalid"));
+    let reload = running.operate(&["reload"]);
+    assert_eq!(reload.code, Some(1), "{reload:?}");
+    assert!(reload.talk.contains("no-such-host.invalid"), "{reload:?}");
+    assert_eq!(reload.talk.matches("error: ").count(), 1, "{reload:?}");
+    assert!(running.get("/a").ends_with("/a"), "nothing has changed");
+    write(&file, &config(&origin, "[cache]\nmemory = \"64MiB\"\n"));
+    let reload = running.operate(&["reload"]);
+    assert_eq!(reload.code, Some(0), "{reload:?}");
+    assert!(reload.data.contains("restart for what changed in cache"), "{reload:?}");
+}
+
+#[test]
+fn a_reload_of_the_log_loses_no_line_and_mixes_none() {
+    let origin = Origin::start();
+    let running = Running::with_config(&config(&origin, ""));
+    let (file, log) = (running.path("forebay.toml"), running.path("access.log"));
+    running.get("/before");
+    let to = |format: &str| format!("format = \"{format}\"\npath = \"{}\"", log.display());
+    write(&file, &config(&origin, "").replace("format = \"off\"", &to("json")));
+    assert_eq!(running.operate(&["reload"]).code, Some(0));
+    running.get("/json");
+    write(&file, &config(&origin, "").replace("format = \"off\"", &to("common")));
+    assert_eq!(running.operate(&["reload"]).code, Some(0));
+    running.get("/common");
+    let lines = wait_for("both lines", || {
+        let text = std::fs::read_to_string(&log).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() == 2).then_some(lines)
+    });
+    assert!(lines.iter().any(|line| line.starts_with('{') && line.contains("/json")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| !line.starts_with('{') && line.contains("/common")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn standard_error_that_is_full_or_closed_ends_nothing() {
+    let origin = Origin::start();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let port = port.expect("a free port").port();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("it is there");
+    let mut process = forebay(&["run", "--origin", &origin.url(), "--admin", "127.0.0.1:0"])
+        .args(["--log", "off", "--listen", &format!("127.0.0.1:{port}")])
+        .stderr(full)
+        .spawn()
+        .expect("it starts");
+    wait_for("its socket", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    assert!(super::support::get(port, "/a").ends_with("/a"));
+    assert!(process.try_wait().expect("ours").is_none(), "it serves on");
+    process.kill().expect("ours");
+    process.wait().expect("ours");
 }
 
 #[test]

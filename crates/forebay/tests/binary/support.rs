@@ -110,6 +110,11 @@ impl Running {
         self.folder.path().join(name)
     }
 
+    pub(crate) fn admin_port(&self) -> u16 {
+        let port = self.admin.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.expect("an address")
+    }
+
     /// One request on a connection of its own.
     pub(crate) fn get(&self, path: &str) -> String {
         get(self.port, path)

@@ -45,3 +45,31 @@ fn a_signal_while_the_application_starts_leaves_nothing_behind() {
     assert!(end.success(), "{end}");
     assert!(!fs::exists(format!("/proc/{}", app.trim())).expect("readable"), "it is left behind");
 }
+
+#[test]
+fn signals_for_applications_reach_the_application_and_a_second_one_ends_the_wait() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        "trap 'echo usr1 >> heard' USR1; trap '' TERM; {} run --origin {} --listen 127.0.0.1:$PORT \
+         --admin 127.0.0.1:0 --log off --cores 1 2>app.log & while :; do wait; done",
+        env!("CARGO_BIN_EXE_forebay"),
+        origin.url()
+    );
+    let mut running = Running::start_in(folder, &["--log", "off"], &["sh", "-c", &script]);
+    running.signal("USR1");
+    let heard = running.path("heard");
+    wait_for("the signal", || fs::read_to_string(&heard).ok().filter(|text| text.contains("usr1")));
+    assert!(running.is_running(), "it is not ours to die of");
+    running.signal("TERM");
+    let readyz = running.admin.clone();
+    wait_for("the drain", || match std::net::TcpStream::connect(&readyz) {
+        Ok(_) => super::support::ask(running.admin_port(), "localhost", "/readyz")
+            .contains("draining")
+            .then_some(()),
+        Err(_) => Some(()),
+    });
+    // The application does not hear TERM: it would be waited for.
+    running.signal("INT");
+    assert_eq!(running.end().code(), Some(1));
+}

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
+use forebay_signals::clock;
 use http_body::Frame;
 use tokio::io::AsyncReadExt;
 
@@ -80,12 +81,14 @@ impl Http1 {
         }
     }
 
-    /// Sends a request and waits for its answer's head, until `until`.
+    /// Sends a request and waits for its answer's head, until `until`. While the client is still sending,
+    /// the server's time stands still: a slow upload is not its failure, and `listen` has a limit for it.
     pub(in crate::origin) async fn ask(
         &mut self,
         outgoing: &mut Outgoing,
         until: Instant,
     ) -> Result<AnswerHead, Failure> {
+        let patience = until.saturating_duration_since(clock::now());
         self.sending.begin(outgoing);
         // Until its answer is read, it is not to be used by anybody else.
         self.keeps_alive = false;
@@ -94,6 +97,10 @@ impl Http1 {
         let mut parser = HeadParser::default();
         poll_fn(|context| {
             let head = self.poll_head(&mut parser, outgoing, context);
+            if head.is_pending() && self.sending.waits_for_client() {
+                self.limit.begin(clock::now() + patience);
+                return Poll::Pending;
+            }
             if head.is_pending() {
                 ready!(self.limit.poll_passed(Duration::ZERO, context));
                 let late = Error::new(ErrorKind::OriginTimeout, "no answer in time");

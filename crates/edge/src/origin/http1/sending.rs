@@ -79,6 +79,11 @@ impl Sending {
         self.state == State::Done
     }
 
+    /// True if all that came is written and the client is to send more.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.state == State::Under && self.content.is_some() && !self.has_bytes()
+    }
+
     /// Nobody reads it any more: what is left is not sent.
     pub(super) fn give_up(&mut self) {
         self.state = State::GivenUp;
