@@ -459,7 +459,7 @@ fn a_slow_upload_is_not_the_servers_failure() {
         });
         for _ in 0..5 {
             feed.send(Ok(Frame::data(Bytes::from_static(b"part")))).await.expect("room");
-            clock::sleep(Duration::from_millis(50)).await;
+            forebay_signals::clock::sleep(Duration::from_millis(50)).await;
         }
         drop(feed);
         assert_eq!(fetch.await.expect("no panic"), "hello");
