@@ -28,7 +28,7 @@ use crate::error::Error;
 use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
 
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
-const PASS_FOR: Duration = Duration::from_secs(30);
+pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
 
 /// What lies in the place that an answer would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

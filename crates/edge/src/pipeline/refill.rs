@@ -1,23 +1,23 @@
 //! From a miss to an answer: one request of many asks the origin, the others read along.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use forebay_signals::clock;
 use http::header::{AUTHORIZATION, COOKIE, RANGE};
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, StatusCode, Uri};
 
 use super::arriving;
 use super::closing::Notes;
-use super::fetch::{Fill, finish_empty};
+use super::fetch::{self, Fill, finish_empty};
 use super::pass::{self, Forwarding};
 use super::question::{self, Cacheable};
 use super::stored;
 use crate::cache::Head;
 use crate::cache::fill::{FillLead, Join, Keep, Missed};
 use crate::cache::lookup::{self, Found, Stored, at};
-use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::directives::RequestDirectives;
-use crate::cache::rules::{Failure, Rule};
+use crate::cache::rules::{AnswerView, Arrival, Failure, RequestView, Rule, may_store};
 use crate::cache::status::{CacheStatus, Forward};
 use crate::cache::store::Object;
 use crate::edge::{Edge, Site};
@@ -44,13 +44,14 @@ pub(super) async fn ask(
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
-    let passed = edge.cache.memory.passed(&question.key, now_ms);
-    if let Some(refusal) = passed {
+    if let Some(refusal) = edge.cache.memory.passed(&question.key, now_ms) {
+        let asked = clock::now();
+        let answer = go_alone(edge, site, exchange, target, notes).await;
         notes.status = notes.status.because(refusal.label());
-        if !may_store_anew(exchange) {
-            let answer = go_alone(edge, site, exchange, target, notes).await;
-            return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
+        if let Ok(answer) = &answer {
+            look_again(edge, site, &question, exchange, answer, asked);
         }
+        return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
     }
     let mut key = question.key.clone();
     if is_personal(site, exchange) {
@@ -58,7 +59,7 @@ pub(super) async fn ask(
         key.extend_from_slice(PERSONAL);
     }
     loop {
-        let joined = join(edge, &question, &key, passed.is_some());
+        let joined = join(edge, &question, &key);
         let (mut reader, is_leader) = match joined {
             Join::Follow(reader) => (reader, false),
             Join::Lead(lead, reader) => {
@@ -192,12 +193,7 @@ fn rescue(
 }
 
 /// Finds whom to read along with, or asks in the name of `key`.
-fn join(edge: &Edge, question: &Cacheable, key: &[u8], is_passed: bool) -> Join<Head> {
-    if is_passed {
-        // The last answer could not be shared: nobody waits for this one.
-        let (lead, reader) = edge.cache.fills.alone(key);
-        return Join::Lead(lead, reader);
-    }
+fn join(edge: &Edge, question: &Cacheable, key: &[u8]) -> Join<Head> {
     if key.ends_with(PERSONAL)
         && let Some(reader) = edge.cache.fills.follow(&question.key)
     {
@@ -217,11 +213,32 @@ fn is_personal(site: &Site, exchange: &Exchange) -> bool {
     is_shown || RequestDirectives::of(fields).no_store
 }
 
-/// A request whose answer may well be stored although the last one could not be.
-fn may_store_anew(exchange: &Exchange) -> bool {
+/// Whether the mark on a key still holds (hit-for-miss): an answer that might have been stored ends it,
+/// one that forbids that again renews it.
+fn look_again(
+    edge: &Edge,
+    site: &Site,
+    question: &Cacheable,
+    exchange: &Exchange,
+    answer: &Answer,
+    asked: Instant,
+) {
     let fields = &exchange.head.fields;
-    exchange.head.method == Method::GET
-        && !CONDITIONS.iter().chain(&[COOKIE, AUTHORIZATION]).any(|name| fields.contains_key(name))
+    if is_personal(site, exchange) || fields.contains_key(RANGE) || answer.status.is_server_error()
+    {
+        return;
+    }
+    let seen = AnswerView { status: answer.status, fields: &answer.fields };
+    let arrival = Arrival { asked, answered: clock::now(), wall: clock::wall() };
+    let request = RequestView { method: &exchange.head.method, fields };
+    match may_store(request, seen, site.policy(), &arrival) {
+        Ok(_) => edge.cache.memory.pass_no_more(&question.key),
+        Err(refusal) if refusal.is_of_request() || answer.status == StatusCode::NOT_MODIFIED => {}
+        Err(refusal) => {
+            let until = edge.cache.ms(arrival.answered + fetch::PASS_FOR);
+            edge.cache.memory.pass_until(&question.key, until, refusal);
+        }
+    }
 }
 
 /// The fill before this one may have ended between the look-up and now: a thousand requests must not make

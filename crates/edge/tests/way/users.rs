@@ -232,6 +232,8 @@ fn a_page_that_can_be_stored_again_is_stored_again() {
         |_| (),
         |world| async move {
             assert!(world.ask(GET).await.contains("detail=no-store"));
+            // It is let through, and found to be one that might be stored: that ends the mark.
+            assert!(world.ask(GET).await.contains("detail=no-store"));
             assert!(world.ask(GET).await.contains("; stored"), "hit-for-miss, not hit-for-pass");
             assert!(world.ask(GET).await.contains("Forebay; hit"));
         },

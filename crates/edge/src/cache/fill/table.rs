@@ -69,14 +69,6 @@ impl<H> Fills<H> {
         fill.admit().map(|id| FillReader::new(Arc::clone(fill), id))
     }
 
-    /// A fill that nobody joins.
-    pub fn alone(self: &Arc<Self>, key: &[u8]) -> (FillLead<H>, FillReader<H>) {
-        let fill = Arc::new(Fill::new(key, self.limits, Arc::clone(&self.held_bytes)));
-        let id = fill.register(Role::Asker);
-        let reader = FillReader::new(Arc::clone(&fill), id);
-        (FillLead::new(Arc::clone(self), fill), reader)
-    }
-
     /// From now on nobody joins a fill whose key `is_one`: what it brings may be older than what is
     /// wanted. Those who read along go on.
     pub fn part_with(&self, is_one: impl Fn(&[u8]) -> bool) {

@@ -218,6 +218,11 @@ impl Memory {
         self.passes.note(self.place(key), until_ms, refusal);
     }
 
+    /// Ends [`Memory::pass_until`].
+    pub fn pass_no_more(&self, key: &[u8]) {
+        self.passes.forget(self.place(key));
+    }
+
     /// Why, while [`Memory::pass_until`] holds.
     pub fn passed(&self, key: &[u8], now_ms: u64) -> Option<Refusal> {
         self.passes.holds(self.place(key), now_ms)
