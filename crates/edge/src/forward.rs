@@ -1,12 +1,12 @@
 //! What the origin learns: the client's request with our own fields in place of what a proxy says.
 
-use std::fmt::Write;
+use std::io::Write;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use crate::admit::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, OwnLines};
 use crate::identity::{TRACEPARENT, X_REQUEST_ID, traceparent};
 
 const VIA: HeaderName = http::header::VIA;
@@ -20,84 +20,98 @@ pub enum Shows {
     NoClient,
 }
 
-/// Adds `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110 §7.6.3).
-pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) {
+/// Writes `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110 §7.6.3)
+/// into `own`; what `fields` say of the same is taken out of them.
+pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap, own: &mut OwnLines) {
+    own.reserve(USUAL_BYTES);
     let client = &exchange.client;
-    let proto = client.scheme.as_str();
+    let (authority, proto) = (exchange.head.authority.as_bytes(), client.scheme.as_str());
     // Claims of strangers are gone since `admit`; what is still there comes from trusted proxies.
     if shows == Shows::Client {
         let node = client.peer.map_or(client.address, |peer| peer.ip()).to_canonical();
-        let mut address = String::with_capacity(40);
-        push_address(&mut address, node);
-        append(fields, &X_FORWARDED_FOR, &address);
-        append(fields, &FORWARDED, &element(node, &exchange.head.authority, proto));
+        add(own, fields, &X_FORWARDED_FOR, |out| push_address(out, node));
+        add(own, fields, &FORWARDED, |out| push_element(out, node, authority, proto));
     } else {
         fields.remove(X_FORWARDED_FOR);
-        fields.insert(
-            FORWARDED,
-            value(&format!("host=\"{}\";proto={proto}", exchange.head.authority)),
-        );
+        set(own, fields, &FORWARDED, |out| push_rest(out, "host=\"", authority, proto));
     }
-    fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static(proto));
+    set(own, fields, &X_FORWARDED_PROTO, |out| out.extend_from_slice(proto.as_bytes()));
     // Always the authority that is in the key, even if a trusted proxy says another: an answer must not
     // depend on what the key does not hold.
-    fields.insert(X_FORWARDED_HOST, value(&exchange.head.authority));
+    set(own, fields, &X_FORWARDED_HOST, |out| out.extend_from_slice(authority));
     match shows {
         Shows::Client => {
             let is_http2 = exchange.head.version == http::Version::HTTP_2;
-            append(fields, &VIA, if is_http2 { "2 forebay" } else { "1.1 forebay" });
+            let version: &[u8] = if is_http2 { b"2 forebay" } else { b"1.1 forebay" };
+            add(own, fields, &VIA, |out| out.extend_from_slice(version));
         }
         // The client's version is not in the key either.
-        Shows::NoClient => drop(fields.insert(VIA, HeaderValue::from_static("1.1 forebay"))),
+        Shows::NoClient => set(own, fields, &VIA, |out| out.extend_from_slice(b"1.1 forebay")),
     }
-    fields.insert(TRACEPARENT, traceparent(&exchange.head.fields, &exchange.id));
-    let id = HeaderValue::from_bytes(&exchange.id).expect("hex digits are a valid value");
-    fields.insert(X_REQUEST_ID, id);
+    let trace = traceparent(&exchange.head.fields, &exchange.id);
+    set(own, fields, &TRACEPARENT, |out| out.extend_from_slice(&trace));
+    set(own, fields, &X_REQUEST_ID, |out| out.extend_from_slice(&exchange.id));
 }
 
-fn element(node: IpAddr, authority: &str, proto: &str) -> String {
-    let mut text = String::with_capacity(64 + authority.len());
+/// Room for all of it, so that it is made once.
+const USUAL_BYTES: usize = 400;
+
+/// One line of ours in place of any other.
+fn set(
+    own: &mut OwnLines,
+    fields: &mut HeaderMap,
+    name: &HeaderName,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    fields.remove(name);
+    own.push(name.as_str(), write);
+}
+
+/// One line, our element last: `a, b` in one field reads the same as two (RFC 9110 §5.3).
+fn add(
+    own: &mut OwnLines,
+    fields: &mut HeaderMap,
+    name: &HeaderName,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
+    own.push(name.as_str(), |out| {
+        for line in fields.get_all(name) {
+            out.extend_from_slice(line.as_bytes());
+            out.extend_from_slice(b", ");
+        }
+        write(out);
+    });
+    fields.remove(name);
+}
+
+fn push_element(out: &mut Vec<u8>, node: IpAddr, authority: &[u8], proto: &str) {
     // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
     let (open, close) = if node.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
-    text.push_str(open);
-    push_address(&mut text, node);
-    text.push_str(close);
-    text + ";host=\"" + authority + "\";proto=" + proto
+    out.extend_from_slice(open.as_bytes());
+    push_address(out, node);
+    out.extend_from_slice(close.as_bytes());
+    push_rest(out, ";host=\"", authority, proto);
+}
+
+fn push_rest(out: &mut Vec<u8>, host: &str, authority: &[u8], proto: &str) {
+    for part in [host.as_bytes(), authority, b"\";proto=", proto.as_bytes()] {
+        out.extend_from_slice(part);
+    }
 }
 
 /// The four numbers are written by hand: formatting an address costs as much as parsing a head.
-fn push_address(text: &mut String, address: IpAddr) {
+fn push_address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(address) => {
             for (at, octet) in address.octets().into_iter().enumerate() {
                 if at > 0 {
-                    text.push('.');
+                    out.push(b'.');
                 }
-                text.push_str(itoa::Buffer::new().format(octet));
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
             }
         }
         IpAddr::V6(address) => {
-            write!(text, "{address}").expect("writing to a String does not fail");
+            write!(out, "{address}").expect("writing to a Vec does not fail");
         }
     }
-}
-
-/// One line, our element last: `a, b` in one field reads the same as two (RFC 9110 §5.3).
-fn append(fields: &mut HeaderMap, name: &HeaderName, last: &str) {
-    if !fields.contains_key(name) {
-        fields.insert(name, value(last));
-        return;
-    }
-    let mut text = String::new();
-    for line in fields.get_all(name) {
-        text.push_str(line.to_str().unwrap_or_default());
-        text.push_str(", ");
-    }
-    text.push_str(last);
-    fields.insert(name, value(&text));
-}
-
-fn value(text: &str) -> HeaderValue {
-    // The parts are an authority that the gate has passed, addresses, and fields that were valid.
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

@@ -8,12 +8,12 @@ const USUAL_BYTES: usize = 160;
 
 /// Lines that the edge adds to an answer, serialised at once: a map of four fields would cost a hit
 /// more than everything else that it does.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct OwnLines(Vec<u8>);
 
 impl OwnLines {
     /// Adds `name: value`. `write` appends a valid field value; `name` is in lower case.
-    pub fn push(&mut self, name: &'static str, write: impl FnOnce(&mut Vec<u8>)) {
+    pub fn push(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
         if self.0.is_empty() {
             self.0.reserve(USUAL_BYTES);
         }
@@ -21,6 +21,11 @@ impl OwnLines {
         self.0.extend_from_slice(b": ");
         write(&mut self.0);
         self.0.extend_from_slice(b"\r\n");
+    }
+
+    /// Makes room for so many bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
     }
 
     /// The lines.

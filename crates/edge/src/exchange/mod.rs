@@ -114,12 +114,25 @@ pub struct Ask {
     pub uri: Uri,
     /// Value of Host or `:authority`.
     pub authority: String,
-    /// End-to-end fields, `Forwarded`, `Via`, `traceparent` and the rest included.
+    /// End-to-end fields.
     pub fields: HeaderMap,
+    /// What the edge adds behind them: `Forwarded`, `Via`, `traceparent` and the rest.
+    pub own: OwnLines,
     /// Content.
     pub body: Body,
     /// Upgrade token to pass on (`websocket`), if any.
     pub upgrade: Option<http::HeaderValue>,
+}
+
+impl Ask {
+    /// All fields as a map, to change them: `own` is moved into it.
+    pub fn fields_mut(&mut self) -> &mut HeaderMap {
+        let own: bytes::Bytes = std::mem::take(&mut self.own).into();
+        for (name, value) in field_lines(&own) {
+            self.fields.append(name, value);
+        }
+        &mut self.fields
+    }
 }
 
 /// Host part of an authority: `a:80` gives `a`, `[::1]:80` gives `[::1]`.

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use super::http1::line;
 use super::upload::{Sender, Upload};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Ask, Body};
+use crate::exchange::{Ask, Body, OwnLines, field_lines};
 use crate::http1::Framing;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -34,6 +34,8 @@ pub(super) struct Outgoing {
     uri: Uri,
     authority: HeaderValue,
     fields: HeaderMap,
+    /// Lines of the edge's own, written behind the fields.
+    own: OwnLines,
     body: Upload,
     /// The streamed content has gone with a try.
     is_spent: bool,
@@ -54,7 +56,8 @@ impl Outgoing {
         };
         let body = Upload::new(ask.body);
         let (method, uri, fields, upgrade) = (ask.method, ask.uri, ask.fields, ask.upgrade);
-        Ok(Outgoing { method, uri, authority, fields, body, is_spent: false, upgrade })
+        let own = ask.own;
+        Ok(Outgoing { method, uri, authority, fields, own, body, is_spent: false, upgrade })
     }
 
     /// True if it may be sent twice: the method says so (RFC 9110 §9.2.2) and all of its content is
@@ -81,6 +84,7 @@ impl Outgoing {
             uri: self.uri.clone(),
             authority: self.authority.clone(),
             fields: self.fields.clone(),
+            own: self.own.clone(),
             body: Upload::new(body),
             is_spent: false,
             upgrade: self.upgrade.clone(),
@@ -119,6 +123,7 @@ impl Outgoing {
                 line(out, name.as_str(), value.as_bytes());
             }
         }
+        out.extend_from_slice(self.own.as_bytes());
         if let Some(token) = &self.upgrade {
             out.extend_from_slice(b"connection: upgrade\r\n");
             line(out, "upgrade", token.as_bytes());
@@ -192,6 +197,9 @@ impl Outgoing {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
         let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query(path).build();
         let uri = uri.map_err(|_| Error::new(ErrorKind::BadMessage, "the target is no URI"))?;
+        for (name, value) in field_lines(&std::mem::take(&mut self.own).into()) {
+            self.fields.append(name, value);
+        }
         for name in [CONTENT_LENGTH, TRANSFER_ENCODING] {
             self.fields.remove(name);
         }
@@ -209,7 +217,8 @@ impl Outgoing {
         let uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
         let Kept { authority, upgrade } = of;
         let is_spent = false;
-        Outgoing { method: parts.method, uri, authority, fields, body, is_spent, upgrade }
+        let own = OwnLines::default();
+        Outgoing { method: parts.method, uri, authority, fields, own, body, is_spent, upgrade }
     }
 
     /// What [`Outgoing::taken_back`] cannot see in the request.
@@ -333,6 +342,7 @@ mod tests {
                 ("connection", "close"),
                 ("x-mine", "kept"),
             ]),
+            own: OwnLines::default(),
             body,
             upgrade: None,
         };

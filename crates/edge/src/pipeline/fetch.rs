@@ -331,6 +331,7 @@ fn unconditional(ask: &Ask) -> Ask {
         uri: ask.uri.clone(),
         authority: ask.authority.clone(),
         fields,
+        own: ask.own.clone(),
         body: Body::Empty,
         upgrade: None,
     }

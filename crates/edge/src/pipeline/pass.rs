@@ -13,7 +13,7 @@ use crate::cache::safety;
 use crate::cache::status::{CacheStatus, Forward};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Ask, Exchange, Room};
+use crate::exchange::{Answer, Ask, Exchange, OwnLines, Room};
 use crate::forward::{Shows, introduce};
 use crate::origin::Upstream;
 use crate::route;
@@ -92,16 +92,21 @@ pub(super) fn ask(site: &Site, exchange: &Exchange, uri: Uri, forwarding: Forwar
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     crate::compress::toward_origin(&mut fields);
-    introduce(exchange, shows, &mut fields);
-    route::edit(&site.route.request_fields, &mut fields);
-    Ask {
+    let mut own = OwnLines::default();
+    introduce(exchange, shows, &mut fields, &mut own);
+    let mut ask = Ask {
         method: head.method.clone(),
         uri,
         authority: head.authority.clone(),
         fields,
+        own,
         body: crate::exchange::Body::Empty,
         upgrade: None,
+    };
+    if !site.route.request_fields.is_empty() {
+        route::edit(&site.route.request_fields, ask.fields_mut());
     }
+    ask
 }
 
 /// RFC 9111 §4.4: what an unsafe request may have changed is asked for again.

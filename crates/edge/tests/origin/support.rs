@@ -146,6 +146,7 @@ pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
         uri: Uri::try_from(path).expect("a path"),
         authority: "shop.example".into(),
         fields: HeaderMap::new(),
+        own: forebay_edge::exchange::OwnLines::default(),
         body,
         upgrade: None,
     }

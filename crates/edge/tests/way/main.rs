@@ -1,5 +1,6 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod introduced;
 mod parts;
 mod purging;
 mod sharing;
