@@ -168,8 +168,10 @@ impl<'a> Running<'a> {
         if self.reload.is_empty() {
             return Err(format!("{} has no reload here", self.kind.name()));
         }
-        // The command runs beside the client, which must not be what it disturbs.
-        let mut args: Vec<&str> = vec!["-c", &self.stage.machine.client_cores, "nice", "-n", "19"];
+        // On the server's core: on the client's, it is the client that the start of any program delays
+        // by milliseconds, and that would be counted as the server's.
+        let core = self.stage.machine.server_core.to_string();
+        let mut args: Vec<&str> = vec!["-c", &core];
         args.extend(self.reload.iter().map(String::as_str));
         let start = clock::now();
         output("taskset", &args)?;
