@@ -66,6 +66,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let gone = Drain::default();
         let desk = Arc::new(Desk {
             edge: Arc::clone(&edge),
+            place: snapshot.config.admin.place.clone(),
             reloading: tokio::sync::Mutex::default(),
             is_starting: AtomicBool::new(true),
             reloader: reloader(Arc::clone(&edge), plan.reread, watched.clone()),

@@ -1,7 +1,7 @@
 //! What travels through the rooms.
 //!
 //! In: a request that `listen` has read and `admit` has let through. Out: the same exchange with one
-//! stamp a room, from which access log, `Server-Timing` and metrics are made, so that they cannot
+//! stamp a room, from which access log and metrics are made, so that they cannot
 //! disagree. It holds no socket and never performs I/O by itself.
 
 mod answer;

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ use forebay_signals::clock;
 use rustix::process::{Pid, kill_process_group};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::process::{Child as Process, Command};
+use tokio::process::{Child as Process, ChildStdin, Command};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -208,6 +208,8 @@ struct Keeper {
 /// A process and its group; whatever is left of the group dies with this value.
 struct Running {
     process: Process,
+    /// Held open for as long as it runs.
+    _input: Option<ChildStdin>,
     group: Option<Pid>,
     since: Instant,
 }
@@ -240,14 +242,23 @@ impl Keeper {
             .env("PORT", self.port.to_string())
             .envs(self.settings.environment.iter().map(|(name, value)| (name, value)))
             .process_group(0)
+            // Not the terminal: a group in the background that reads it is stopped. And never at its end,
+            // which some servers take for the word to go.
+            .stdin(Stdio::piped())
             .kill_on_drop(true);
         if let Some(folder) = &self.settings.folder {
             command.current_dir(folder);
         }
-        let process = command.spawn()?;
+        let mut process = command.spawn()?;
+        let input = process.stdin.take();
         let pid = process.id().and_then(|pid| i32::try_from(pid).ok());
         self.tell(&Event::Started(process.id().unwrap_or_default()));
-        Ok(Running { process, group: pid.and_then(Pid::from_raw), since: clock::now() })
+        Ok(Running {
+            process,
+            _input: input,
+            group: pid.and_then(Pid::from_raw),
+            since: clock::now(),
+        })
     }
 
     async fn run(mut self, first: Running) {

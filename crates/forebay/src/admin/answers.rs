@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use forebay_edge::act;
+use forebay_edge::config::listen::Place;
 use forebay_edge::edge::Edge;
 use forebay_edge::exchange::{Answer, Exchange, host_of};
 use forebay_edge::view;
@@ -26,6 +27,8 @@ pub(crate) struct Desk {
     pub(crate) edge: Arc<Edge>,
     /// Reads the settings anew and swaps them; a sentence either way.
     pub(crate) reloader: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
+    /// Where operators connect.
+    pub(crate) place: Place,
     /// The wrapped application does not answer yet, and no client is served.
     pub(crate) is_starting: AtomicBool,
     /// One reload at a time.
@@ -33,6 +36,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// True if others than this machine may ask: `admin.public` had to permit that.
+    fn is_public(&self) -> bool {
+        matches!(self.place, Place::Tcp(address) if !address.ip().is_loopback())
+    }
+
     /// Puts changed settings in force, on a thread of its own that steps back behind those that serve: to
     /// check a thousand routes takes long enough to be felt on a busy core.
     pub(crate) async fn reload(self: &Arc<Self>) -> Result<String, String> {
@@ -85,11 +93,13 @@ pub(crate) async fn answer(desk: Arc<Desk>, exchange: Exchange) -> Answer {
 }
 
 async fn route(desk: &Arc<Desk>, exchange: Exchange) -> Result<Answer, Answer> {
-    if !is_local_name(host_of(&exchange.head.authority)) {
-        return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
-    }
     let path = exchange.head.uri.path().to_owned();
     let is_read = matches!(exchange.head.method, Method::GET | Method::HEAD);
+    // Whoever made it public wants it scraped, by whatever name; to act still takes an address.
+    let is_open = is_read && desk.is_public();
+    if !is_open && !is_local_name(host_of(&exchange.head.authority)) {
+        return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
+    }
     match path.as_str() {
         "/healthz" | "/readyz" | "/metrics" | "/status" | "/journal" if !is_read => {
             Err(method(HeaderValue::from_static("GET, HEAD")))
