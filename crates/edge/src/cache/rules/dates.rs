@@ -59,9 +59,11 @@ struct Parts<'a> {
     clock: &'a str,
 }
 
+/// Days of the week in two of the three forms.
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn imf_fixdate<'a>(weekday: &str, rest: &'a str, _now: SystemTime) -> Option<Parts<'a>> {
-    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let mut words = rest.split(' ');
     let (day, month, year) = (words.next()?, words.next()?, words.next()?);
     let (clock, zone) = (words.next()?, words.next()?);
@@ -75,14 +77,14 @@ fn imf_fixdate<'a>(weekday: &str, rest: &'a str, _now: SystemTime) -> Option<Par
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`.
 fn rfc850<'a>(weekday: &str, rest: &'a str, now: SystemTime) -> Option<Parts<'a>> {
-    const DAYS: [&str; 7] =
+    const LONG_DAYS: [&str; 7] =
         ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
     let mut words = rest.split(' ');
     let (date, clock, zone) = (words.next()?, words.next()?, words.next()?);
     let mut date = date.split('-');
     let (day, month, year) = (date.next()?, date.next()?, date.next()?);
     let is_whole = words.next().is_none() && date.next().is_none() && day.len() == 2;
-    let is_day = DAYS.iter().any(|name| name.eq_ignore_ascii_case(weekday));
+    let is_day = LONG_DAYS.iter().any(|name| name.eq_ignore_ascii_case(weekday));
     if !(is_whole && is_day && zone.eq_ignore_ascii_case("gmt") && year.len() == 2) {
         return None;
     }
@@ -100,6 +102,10 @@ fn asctime(text: &str) -> Option<Parts<'_>> {
         return None;
     }
     let (day, clock, year) = (text.get(8..10)?, text.get(11..19)?, text.get(20..24)?);
+    let weekday = text.get(..3)?;
+    if !DAYS.iter().any(|name| name.eq_ignore_ascii_case(weekday)) {
+        return None;
+    }
     if text.get(10..11)? != " " || text.get(19..20)? != " " {
         return None;
     }
@@ -229,6 +235,7 @@ mod tests {
             "Thu, 18 Aug 2050 02:01:18 GMT, Thu, 18 Aug 2050 02:01:18 GMT",
             "Thu, 18 Aug +050 02:01:18 GMT",
             "Mon, 01 Jan 1900 00:00:00 GMT",
+            "Xyz Nov  6 08:49:37 1994",
         ] {
             assert_eq!(parse(text), None, "`{text}`");
         }
