@@ -10,17 +10,23 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// What an HTTP/2 client sends first (RFC 9113 §3.4).
-pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub enum Version {
+    /// HTTP/1.1, or what is not yet known to be anything.
     Http1,
+    /// HTTP/2.
     Http2,
 }
 
 /// Reads until it is clear; what was read stands in the buffer. No request line of HTTP/1 begins
 /// like the preface: `PRI` is reserved. The deadline is the caller's.
-pub(super) async fn detect<S: AsyncRead + Unpin>(io: &mut S) -> io::Result<(Version, BytesMut)> {
+///
+/// # Errors
+/// Those of the connection.
+pub async fn detect<S: AsyncRead + Unpin>(io: &mut S) -> io::Result<(Version, BytesMut)> {
     let mut read = BytesMut::new();
     loop {
         let length = read.len().min(PREFACE.len());

@@ -50,13 +50,13 @@ const MOST_PAYLOAD: usize = 60;
 
 /// The connection must end with a GOAWAY of this code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Fault(pub(super) u32);
+pub struct Fault(pub u32);
 
 const FLOOD: Fault = Fault(ENHANCE_YOUR_CALM);
 
 /// Both directions of one connection.
 #[derive(Debug)]
-pub(super) struct Frames {
+pub struct Frames {
     inbound: Scanner,
     outbound: Scanner,
     control: Bucket,
@@ -67,7 +67,9 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new() -> Frames {
+    /// Of a new connection: the client's preface comes first.
+    #[expect(clippy::new_without_default, reason = "a connection begins, it is no value")]
+    pub fn new() -> Frames {
         Frames {
             inbound: Scanner::after(PREFACE.len()),
             outbound: Scanner::after(0),
@@ -80,7 +82,10 @@ impl Frames {
     }
 
     /// Looks at bytes from the client.
-    pub(super) fn receive(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    ///
+    /// # Errors
+    /// The first fault in them: the connection ends, and what follows it is not looked at.
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let Frames { inbound, control, resets, last_stream, has_settings, .. } = self;
         let mut verdict = Ok(());
         inbound.scan(bytes, |frame| {
@@ -109,7 +114,7 @@ impl Frames {
     }
 
     /// Looks at bytes towards the client.
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub fn send(&mut self, bytes: &[u8]) {
         let Frames { outbound, control, resets, goaway, .. } = self;
         outbound.scan(bytes, |frame| match frame.kind {
             kind::DATA | kind::HEADERS => {
@@ -123,12 +128,12 @@ impl Frames {
     }
 
     /// The error code of the GOAWAY that we sent, if we did.
-    pub(super) fn goaway(&self) -> Option<u32> {
+    pub fn goaway(&self) -> Option<u32> {
         self.goaway
     }
 
     /// A GOAWAY frame with this error code, for a connection whose engine is gone.
-    pub(super) fn goaway_frame(&self, error_code: u32) -> [u8; 17] {
+    pub fn goaway_frame(&self, error_code: u32) -> [u8; 17] {
         let mut frame = [0; 17];
         let mut put = |at: usize, bytes: [u8; 4]| {
             frame.iter_mut().skip(at).zip(bytes).for_each(|(to, byte)| *to = byte);
