@@ -4,20 +4,26 @@
 //! the corpora, so that CI needs no nightly toolchain. A law panics when it is broken.
 
 mod cache;
+mod gate;
 mod http1;
+mod names;
 mod origin;
+mod recognition;
 mod rooms;
 
 use cache::{cache_control, key, range, targeted_cache_control};
+use gate::{frames, preface};
 use http1::{http1_content, http1_head, http1_target};
+use names::{dates, traceparent};
 use origin::origin_head;
+use recognition::{conditional, invalidate, vary};
 use rooms::{accept_encoding, config, forwarded};
 
 /// A function that judges one input.
 pub(crate) type Law = fn(&[u8]);
 
 /// Every law by the name of its fuzz target.
-pub(crate) const ALL: [(&str, Law); 11] = [
+pub(crate) const ALL: [(&str, Law); 18] = [
     ("http1_head", http1_head),
     ("http1_content", http1_content),
     ("http1_target", http1_target),
@@ -29,6 +35,13 @@ pub(crate) const ALL: [(&str, Law); 11] = [
     ("forwarded", forwarded),
     ("key", key),
     ("config", config),
+    ("traceparent", traceparent),
+    ("dates", dates),
+    ("conditional", conditional),
+    ("vary", vary),
+    ("invalidate", invalidate),
+    ("preface", preface),
+    ("frames", frames),
 ];
 
 /// Judges one input by the law of this name.
