@@ -101,7 +101,8 @@ impl Running {
             }
         };
         // Whatever it says later must not fill the pipe.
-        std::thread::spawn(move || drop(std::io::copy(&mut lines, &mut std::io::sink())));
+        let mut later = fs::File::create(folder.path().join("stderr")).expect("a file");
+        std::thread::spawn(move || drop(std::io::copy(&mut lines, &mut later)));
         let port = port.unwrap_or_else(|| panic!("no address in:\n{said}"));
         Running { process, port, admin, folder }
     }
@@ -134,8 +135,12 @@ impl Running {
         serde_json::from_str(&status.data).expect("JSON")
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn signal(&self, name: &str) {
-        let pid = self.process.id().to_string();
+        let pid = self.pid().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status().expect("kill is there");
         assert!(sent.success());
     }
