@@ -10,16 +10,15 @@ use crate::steps::{self, Steps};
 /// Fuzzing time of each target.
 const FUZZ_SECONDS: u32 = 60;
 
+/// Name filter of the long runs.
+const LONG_RUNS: &str = "deep_";
+
 /// Features one by one, fuzzing, long runs; says what it skipped.
 pub(crate) fn run() -> Outcome {
     let mut steps = Steps::begin("deep");
     features(&mut steps, &metadata()?);
     fuzz(&mut steps);
-    // Kill and soak runs are tests marked `#[ignore = "deep: …"]`.
-    steps.step("long runs", || {
-        let tests = ["test", "--workspace", "--quiet", "--", "--ignored"];
-        steps::run(&mut cargo(&tests)).map(|()| String::new())
-    });
+    long_runs(&mut steps);
     steps.end()
 }
 
@@ -64,6 +63,29 @@ fn fuzz(steps: &mut Steps) {
             steps::run(&mut run).map(|()| format!("{FUZZ_SECONDS} s without a find"))
         });
     }
+}
+
+/// Kill and soak runs: tests named `deep_*` and marked `#[ignore = "deep: …"]`, one at a time, for each
+/// wants the machine for itself. What is ignored for other reasons is not run.
+fn long_runs(steps: &mut Steps) {
+    let tests = |more: &[&str]| {
+        let mut tests = cargo(&["test", "--workspace", "--quiet", "--", "--ignored", LONG_RUNS]);
+        tests.args(more);
+        tests
+    };
+    let listed = match steps::output(&mut tests(&["--list"])) {
+        Ok(listed) => listed,
+        Err(reason) => return steps.step("long runs", || Err(reason)),
+    };
+    let count = listed.lines().filter(|line| line.ends_with(": test")).count();
+    if count == 0 {
+        let reason = format!("no ignored test has `{LONG_RUNS}` in its name");
+        return steps.skip("long runs", &reason);
+    }
+    steps.step("long runs", || {
+        let ran = format!("{count} tests named `{LONG_RUNS}*`");
+        steps::run(&mut tests(&["--test-threads", "1"])).map(|()| ran)
+    });
 }
 
 fn fuzz_targets() -> Vec<String> {
