@@ -175,6 +175,19 @@ fn a_slow_upload_is_given_up() {
 }
 
 #[test]
+fn much_content_at_once_buys_no_silence() {
+    let settings = Settings { content_grace: Duration::from_millis(50), ..Settings::default() };
+    with_server(settings, echo, |mut stream, _| async move {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.expect("written");
+        // At the least rate this would be an hour.
+        stream.write_all(&vec![b'x'; 1_000_000]).await.expect("written");
+        let text = read_all(&mut stream).await;
+        assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
+    });
+}
+
+#[test]
 fn continue_is_sent_when_the_handler_wants_the_content() {
     with_server(Settings::default(), echo, |mut stream, _| async move {
         let head = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\nConnection: close\r\n\r\n";

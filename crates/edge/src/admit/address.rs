@@ -22,6 +22,11 @@ const MAX_HOPS: usize = 32;
 /// Believes the fields of trusted proxies and removes those of everybody else.
 pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
     if exchange.client.peer.is_some_and(|peer| is_trusted(settings, peer.ip())) {
+        // Proxies write one of the two and pass on what a client says in the other. Most write the older
+        // one: where it is there, the newer one is the client's own word.
+        if exchange.head.fields.contains_key(X_FORWARDED_FOR) {
+            exchange.head.fields.remove(FORWARDED);
+        }
         let fields = &exchange.head.fields;
         if let Some(address) = first_stranger(settings, fields) {
             exchange.client.address = address;
@@ -40,17 +45,29 @@ pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
 /// Fields that claim to come from a proxy, in any spelling an application might read.
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name == "forwarded"
-        || name == "x-real-ip"
-        || name
-            .strip_prefix("x-forwarded-")
-            .is_some_and(|rest| matches!(rest, "for" | "proto" | "host" | "port"))
+    name.starts_with("x-forwarded")
+        || matches!(
+            name,
+            "forwarded"
+                | "x-real-ip"
+                | "client-ip"
+                | "x-client-ip"
+                | "true-client-ip"
+                | "cf-connecting-ip"
+                | "x-cluster-client-ip"
+                | "front-end-https"
+                | "x-url-scheme"
+                | "x-host"
+                | "x-original-host"
+                | "x-http-host-override"
+                | "x-original-url"
+                | "x-rewrite-url"
+        )
 }
 
 /// True for an address in a trusted network.
 pub fn is_trusted(settings: &Admit, address: IpAddr) -> bool {
-    let address = address.to_canonical();
-    settings.trusted_proxies.iter().any(|net| net.contains(&address))
+    settings.trusts(address)
 }
 
 /// Walks from our neighbour outwards and stops at the first address that nobody vouches for.
@@ -68,16 +85,19 @@ fn first_stranger(settings: &Admit, fields: &HeaderMap) -> Option<IpAddr> {
 }
 
 fn x_for(fields: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines = fields.get_all(X_FORWARDED_FOR).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|item| node(item.trim())).collect()
+    items(fields, &X_FORWARDED_FOR).map(|item| node(item?.trim())).collect()
 }
 
 fn forwarded_for(fields: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines = fields.get_all(FORWARDED).into_iter().filter_map(|line| line.to_str().ok());
+    items(fields, &FORWARDED).map(|element| parameter(element?, "for").and_then(node)).collect()
+}
+
+/// Members of all lines; one that is no text is there all the same, so that the walk ends at it.
+fn items<'f>(fields: &'f HeaderMap, name: &HeaderName) -> impl Iterator<Item = Option<&'f str>> {
+    let lines = fields.get_all(name).into_iter();
     lines
-        .flat_map(|line| line.split(','))
-        .map(|element| parameter(element, "for").and_then(node))
-        .collect()
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(|item| std::str::from_utf8(item).ok())
 }
 
 fn scheme(fields: &HeaderMap) -> Option<Scheme> {
@@ -85,9 +105,10 @@ fn scheme(fields: &HeaderMap) -> Option<Scheme> {
         let line = fields.get_all(name).into_iter().next_back()?;
         line.to_str().ok()?.rsplit(',').next().map(str::trim)
     };
-    let token = match nearest(&FORWARDED) {
-        Some(element) => parameter(element, "proto"),
-        None => nearest(&X_FORWARDED_PROTO),
+    // In the order in which the address is looked for.
+    let token = match nearest(&X_FORWARDED_PROTO) {
+        Some(token) => Some(token),
+        None => nearest(&FORWARDED).and_then(|element| parameter(element, "proto")),
     };
     match token? {
         token if token.eq_ignore_ascii_case("https") => Some(Scheme::Https),
@@ -188,6 +209,50 @@ mod tests {
             let mut x = exchange("10.0.0.1:1", &fields);
             settle(&settings(), &mut x);
             assert_eq!(x.client.address.to_string(), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_clients_own_word_behind_a_proxy_is_not_the_proxys() {
+        let said = [
+            (&FORWARDED, "for=1.1.1.1;proto=https"),
+            (&X_FORWARDED_FOR, "203.0.113.7"),
+            (&X_FORWARDED_PROTO, "http"),
+        ];
+        let mut x = exchange("10.0.0.1:1", &said);
+        settle(&settings(), &mut x);
+        assert_eq!(x.client.address.to_string(), "203.0.113.7");
+        assert_eq!(x.client.scheme, Scheme::Http);
+        assert!(!x.head.fields.contains_key(FORWARDED), "nor is the origin told");
+    }
+
+    #[test]
+    fn the_walk_ends_at_what_it_cannot_read() {
+        let mut x = exchange("10.0.0.1:1", &[(&X_FORWARDED_FOR, "6.6.6.6")]);
+        let odd = HeaderValue::from_bytes(b"\xff, 10.2.2.2").expect("a value");
+        x.head.fields.append(X_FORWARDED_FOR, odd);
+        settle(&settings(), &mut x);
+        assert_eq!(x.client.address.to_string(), "10.2.2.2");
+    }
+
+    #[test]
+    fn a_strangers_claims_are_removed_in_every_spelling_that_applications_read() {
+        for name in [
+            "x-forwarded-scheme",
+            "x-forwarded-ssl",
+            "x-forwarded-prefix",
+            "x-forwarded",
+            "front-end-https",
+            "client-ip",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-host",
+        ] {
+            let mut x = exchange("192.0.2.9:1", &[(&HeaderName::from_static(name), "mine")]);
+            settle(&settings(), &mut x);
+            assert!(x.head.fields.is_empty(), "{name}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! `[admit]`: who and how much may come in.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 /// Largest head of a request: what the common application servers take too.
@@ -40,6 +42,14 @@ pub struct Admit {
     pub max_connections_per_network: usize,
     /// Requests.
     pub max_in_flight: usize,
+}
+
+impl Admit {
+    /// True for an address in a trusted network.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.trusted_proxies.iter().any(|net| net.contains(&address))
+    }
 }
 
 impl Default for Admit {

@@ -200,7 +200,9 @@ impl<H: Handler> Acceptor<H> {
         let counters = entrance.counters();
         counters.accepted.increment();
         let limits = entrance.settings();
-        let Ok(place) = entrance.caps().enter(peer.map(|peer| peer.ip()), &limits.admit) else {
+        // A trusted proxy speaks for many clients: only the total bounds it.
+        let address = peer.map(|peer| peer.ip()).filter(|address| !limits.admit.trusts(*address));
+        let Ok(place) = entrance.caps().enter(address, &limits.admit) else {
             counters.refused.increment();
             return;
         };

@@ -20,6 +20,8 @@ use crate::listen::rate::Rate;
 
 /// Bytes between socket and reader.
 const MOST_QUEUED: usize = 64 * 1024;
+/// What a piece costs besides its bytes: a client that sends chunks of one byte fills no more than others.
+const PIECE_BYTES: usize = 128;
 /// Unwanted content that is read to keep a connection; more than that and closing is cheaper.
 const MOST_DISCARDED: u64 = 256 * 1024;
 
@@ -182,7 +184,7 @@ impl Content {
         }
         let Some(queue) = &self.queue else { return };
         let mut shared = lock(queue);
-        shared.queued += data.len();
+        shared.queued += data.len() + PIECE_BYTES;
         shared.frames.push_back(Frame::data(data));
         wake(shared.reader.take());
     }
@@ -258,7 +260,8 @@ impl HttpBody for ContentBody {
             };
         };
         let length = frame.data_ref().map_or(0, Bytes::len);
-        shared.queued -= length;
+        let counted = frame.data_ref().map_or(0, |data| data.len() + PIECE_BYTES);
+        shared.queued = shared.queued.saturating_sub(counted);
         drop(shared);
         self.remaining = self.remaining.map(|left| left.saturating_sub(length as u64));
         Poll::Ready(Some(Ok(frame)))

@@ -247,7 +247,14 @@ impl Said {
             "connection" => self.connection.push(value),
             "upgrade" => self.upgrade = self.upgrade.take().or(Some(value)),
             // For this hop alone (RFC 9110 §7.6.1).
-            "keep-alive" | "proxy-connection" | "te" | "trailer" | "proxy-authorization" => {}
+            "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "proxy-authorization"
+            | "http2-settings" => {}
+            // Gateways fold `_` and `-` into one (RFC 3875 §4.1.18): `X_Forwarded_For` would pass for ours.
+            name if name.contains('_') => {}
             _ => {
                 return self
                     .fields
@@ -276,13 +283,22 @@ impl Said {
             }
         }
         let upgrade = self.upgrade.take().filter(|protocol| {
-            // h2c through a proxy is a tunnel past every rule; RFC 9113 dropped it.
-            asks_upgrade && version == Version::HTTP_11 && !protocol.as_bytes().starts_with(b"h2c")
+            asks_upgrade && version == Version::HTTP_11 && !speaks_http(protocol.as_bytes())
         });
         // `close` wins over `keep-alive` in whichever order they stand.
         let keeps_alive = !asks_close && (version == Version::HTTP_11 || asks_keep_alive);
         (keeps_alive, upgrade)
     }
+}
+
+/// True if a list of protocols (RFC 9110 §7.8) names a version of HTTP itself, in any case: `h2c` through a
+/// proxy is a tunnel past every rule; RFC 9113 dropped it.
+fn speaks_http(protocols: &[u8]) -> bool {
+    let mut names = protocols.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    names.any(|name| {
+        let name = name.split(|byte| *byte == b'/').next().unwrap_or_default();
+        [&b"h2c"[..], b"h2", b"http"].iter().any(|http| name.eq_ignore_ascii_case(http))
+    })
 }
 
 fn host(

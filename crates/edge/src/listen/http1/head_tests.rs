@@ -139,3 +139,26 @@ proptest::proptest! {
         proptest::prop_assert_eq!(buffer, "abc");
     }
 }
+
+#[test]
+fn names_that_gateways_would_take_for_ours_are_dropped() {
+    let head = take(b"GET / HTTP/1.1\r\nHost: a\r\nX_Forwarded_For: 1.2.3.4\r\nX-Mine: 1\r\n\r\n");
+    let head = head.expect("it is let through");
+    assert_eq!(head.fields.len(), 1, "{:?}", head.fields);
+    assert_eq!(head.fields["x-mine"], "1");
+}
+
+#[test]
+fn no_upgrade_leads_to_another_version_of_http() {
+    let upgrade = |to: &str| {
+        let fields = format!("Connection: Upgrade\r\nUpgrade: {to}\r\nHTTP2-Settings: AAMAAABk");
+        let raw = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
+        let head = take(raw.as_bytes()).expect("it is let through");
+        assert!(!head.fields.contains_key("http2-settings"), "{to}");
+        head.upgrade
+    };
+    for http in ["h2c", "H2C", "h2C, websocket", "websocket, h2c", "h2", "HTTP/2.0", "http/3"] {
+        assert_eq!(upgrade(http), None, "{http}");
+    }
+    assert!(upgrade("websocket").is_some());
+}

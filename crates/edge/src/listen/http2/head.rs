@@ -19,7 +19,10 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Those, and what a request says to its next hop alone.
 fn ends_here(name: &HeaderName) -> bool {
-    is_hop_by_hop(name) || matches!(name.as_str(), "te" | "trailer" | "proxy-authorization")
+    is_hop_by_hop(name)
+        || matches!(name.as_str(), "te" | "trailer" | "proxy-authorization" | "http2-settings")
+        // As over HTTP/1: gateways fold `_` and `-` into one.
+        || name.as_str().contains('_')
 }
 
 /// Removes fields that are seldom there: looking is cheaper than to try each of them.
