@@ -17,7 +17,7 @@ pub struct Counters {
     pub protocol_errors: Counter,
     /// HTTP/2 connections closed because they were a flood.
     pub floods: Counter,
-    /// HTTP/2 connections closed because the client took nothing for too long.
+    /// HTTP/2 connections and streams ended because the client took nothing for too long.
     pub stalled: Counter,
     /// Panics caught while a request was handled: each is a bug of ours.
     pub panics: Counter,

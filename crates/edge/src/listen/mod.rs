@@ -6,13 +6,11 @@
 //! request harms no other.
 
 mod accept;
-mod batch;
 mod caps;
 mod counters;
 mod deadline;
 pub mod detect;
 mod entrance;
-pub mod flood;
 pub mod http1;
 mod http2;
 mod io;

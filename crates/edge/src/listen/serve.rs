@@ -147,7 +147,7 @@ impl<H: Handler> Session<H> {
             http2::End::Closed => {}
             http2::End::Protocol(code) => {
                 counted.protocol_errors.increment();
-                tracing::debug!(code, "HTTP/2 connection broke the protocol");
+                tracing::debug!(code = code.0, "HTTP/2 connection broke the protocol");
             }
             http2::End::Flood => {
                 counted.floods.increment();

@@ -19,8 +19,7 @@ pub struct Target {
 
 /// Parses the target of a request line.
 pub fn parse(method: &Method, target: Bytes) -> Result<Target, HeadError> {
-    // `#` never belongs into a target, and parsers differ on whether they cut there.
-    if !target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
+    if !is_clean(&target) {
         return Err(HeadError::BadTarget);
     }
     if target.first() == Some(&b'/') {
@@ -32,12 +31,24 @@ pub fn parse(method: &Method, target: Bytes) -> Result<Target, HeadError> {
     absolute(&target)
 }
 
-/// Checks a target that some other parser has already found to be a path (RFC 9113 §8.3.1).
+/// Reads a path and query; `None` if parsers differ on where it ends (RFC 9113 §8.3.1).
+pub fn path_and_query(bytes: &[u8]) -> Option<PathAndQuery> {
+    if !is_clean(bytes) {
+        return None;
+    }
+    PathAndQuery::try_from(bytes).ok()
+}
+
+/// The target of a request with this path, if its method may have it.
 pub fn from_path(method: &Method, path: PathAndQuery) -> Result<Uri, HeadError> {
     let bytes = path.as_str().as_bytes();
-    let is_clean = bytes.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#');
     let is_path = bytes.first() == Some(&b'/') || (bytes == b"*" && method == Method::OPTIONS);
-    if is_clean && is_path { Ok(Uri::from(path)) } else { Err(HeadError::BadTarget) }
+    if is_path { Ok(Uri::from(path)) } else { Err(HeadError::BadTarget) }
+}
+
+/// `#` never belongs into a target, and parsers differ on whether they cut there.
+fn is_clean(target: &[u8]) -> bool {
+    target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
 }
 
 fn absolute(target: &Bytes) -> Result<Target, HeadError> {

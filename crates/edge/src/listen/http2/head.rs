@@ -1,219 +1,351 @@
-//! A request's head, held to the same rules as over HTTP/1 (RFC 9113 §8.2, §8.3).
+//! From decoded fields to a request's head, by the same rules as over HTTP/1 (RFC 9113 §8.2, §8.3).
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, request};
+use http::header::COOKIE;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use crate::error::{Error, ErrorKind};
+use super::hpack::{Field, TargetScheme};
+use super::priority::Priority;
 use crate::exchange::Head;
 use crate::listen::http1::head::{HeadError, HeadLimits, content_length};
 use crate::listen::http1::target;
 
-/// Fields that speak of one connection (RFC 9110 §7.6.1).
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+/// Fields that speak of one connection (RFC 9110 §7.6.1): no message may have them (§8.2.2).
+pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
     matches!(
-        name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+        name,
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
     )
 }
 
-/// Those, and what a request says to its next hop alone.
-fn ends_here(name: &HeaderName) -> bool {
-    is_hop_by_hop(name)
-        || matches!(name.as_str(), "te" | "trailer" | "proxy-authorization" | "http2-settings")
-        // As over HTTP/1: gateways fold `_` and `-` into one.
-        || name.as_str().contains('_')
+/// A request as far as its head tells.
+#[derive(Debug)]
+pub(super) struct RequestHead {
+    pub(super) head: Head,
+    /// Content that it announces.
+    pub(super) length: Option<u64>,
+    /// `Expect: 100-continue`.
+    pub(super) expects_continue: bool,
+    pub(super) priority: Priority,
 }
 
-/// Removes fields that are seldom there: looking is cheaper than to try each of them.
-fn remove(fields: &mut HeaderMap, is_one: fn(&HeaderName) -> bool) {
-    while let Some(name) = fields.keys().find(|name| is_one(name)).cloned() {
-        fields.remove(name);
-    }
+/// Why there is no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// RFC 9113 §8.1.1: the stream ends with `PROTOCOL_ERROR`.
+    Malformed,
+    /// The client is told in an answer.
+    Refused(HeadError),
 }
 
-/// The same for an answer.
-pub(super) fn remove_hop_by_hop(fields: &mut HeaderMap) {
-    remove(fields, is_hop_by_hop);
-}
-
-/// Checks what the engine let through and puts it into our form.
-pub(super) fn check(parts: request::Parts, limits: &HeadLimits) -> Result<Head, Error> {
-    let request::Parts { method, uri, version, headers: mut fields, .. } = parts;
-    if method == Method::CONNECT || method == Method::TRACE {
-        return Err(HeadError::BadMethod.into());
-    }
-    if uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
-        return Err(HeadError::BadTarget.into());
-    }
-    let named = uri.authority().map(|named| parse_authority(named.as_str().as_bytes()));
-    let named = named.transpose()?;
-    let path = uri.into_parts().path_and_query.ok_or(HeadError::BadTarget)?;
-    if path.as_str().len() > limits.target_bytes {
-        return Err(HeadError::TargetTooLong.into());
-    }
-    let uri = target::from_path(&method, path)?;
-    if fields.len() > limits.fields {
-        return Err(HeadError::TooManyFields.into());
-    }
-    if fields.values().any(has_blank_edges) {
-        return Err(HeadError::BadField.into());
-    }
-    let authority = authority(named, &mut fields)?;
-    // One look at all names instead of a search for each that is seldom there.
-    if fields.keys().any(is_settled_here) {
-        take_content_length(&mut fields)?;
-        take_expectation(&mut fields)?;
-        remove(&mut fields, ends_here);
-        join_cookies(&mut fields)?;
-    }
-    Ok(Head { method, uri, authority, version, fields })
-}
-
-/// Fields that [`check`] removes or rewrites.
-fn is_settled_here(name: &HeaderName) -> bool {
-    ends_here(name) || matches!(name.as_str(), "content-length" | "expect" | "cookie")
-}
-
-/// RFC 9113 §8.2.1: parsers behind us would cut them, or not.
-fn has_blank_edges(value: &HeaderValue) -> bool {
-    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
-    is_blank(value.as_bytes().first()) || is_blank(value.as_bytes().last())
-}
-
-/// RFC 9113 §8.3.1: `:authority`, or Host; two that differ are a trap for somebody.
-fn authority(pseudo: Option<String>, fields: &mut HeaderMap) -> Result<String, Error> {
-    let pseudo = match pseudo {
-        Some(pseudo) if !fields.contains_key(HOST) => return Ok(pseudo),
-        pseudo => pseudo,
-    };
-    let mut hosts = fields.get_all(HOST).iter();
-    let (host, second) = (hosts.next(), hosts.next());
-    if second.is_some() {
-        return Err(HeadError::BadHost.into());
-    }
-    let host = host.map(|value| parse_authority(value.as_bytes())).transpose()?;
-    fields.remove(HOST);
-    match (pseudo, host) {
-        (Some(pseudo), Some(host)) if pseudo != host => Err(HeadError::HostMismatch.into()),
-        (Some(authority), _) | (None, Some(authority)) => Ok(authority),
-        (None, None) => Err(HeadError::BadHost.into()),
+impl From<HeadError> for Refusal {
+    fn from(error: HeadError) -> Refusal {
+        Refusal::Refused(error)
     }
 }
 
-fn parse_authority(bytes: &[u8]) -> Result<String, HeadError> {
-    target::authority(bytes).ok_or(HeadError::BadHost)
-}
-
-/// The engine holds the content to it; behind us framing is made anew.
-fn take_content_length(fields: &mut HeaderMap) -> Result<(), Error> {
-    let mut lengths = fields.get_all(CONTENT_LENGTH).iter();
-    let (first, second) = (lengths.next(), lengths.next());
-    let is_bad = first.is_some_and(|value| content_length(value.as_bytes()).is_none());
-    if is_bad || second.is_some() {
-        return Err(HeadError::BadLength.into());
-    }
-    fields.remove(CONTENT_LENGTH);
-    Ok(())
-}
-
-fn take_expectation(fields: &mut HeaderMap) -> Result<(), Error> {
-    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if !fields.get_all(EXPECT).iter().all(is_known) {
-        return Err(HeadError::BadExpectation.into());
-    }
-    // The engine cannot send `100`; a client that waits for it sends after a while of its own.
-    fields.remove(EXPECT);
-    Ok(())
+/// Takes the fields of one block as they are decoded.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    method: Option<Method>,
+    scheme: Option<TargetScheme>,
+    authority: Option<Option<Arc<str>>>,
+    path: Option<Option<PathAndQuery>>,
+    host: Option<HeaderValue>,
+    length: Option<HeaderValue>,
+    cookie: Option<Crumbs>,
+    expects_continue: bool,
+    priority: Priority,
+    fields: HeaderMap,
+    count: usize,
+    bytes: usize,
+    has_fields: bool,
+    is_malformed: bool,
+    refused: Option<HeadError>,
 }
 
 /// RFC 9113 §8.2.3: HTTP/2 may cut cookies into crumbs, HTTP/1 must see one field.
-fn join_cookies(fields: &mut HeaderMap) -> Result<(), Error> {
-    let mut crumbs = fields.get_all(COOKIE).iter();
-    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return Ok(()) };
-    let mut joined = first.as_bytes().to_vec();
-    for crumb in std::iter::once(second).chain(crumbs) {
+#[derive(Debug)]
+enum Crumbs {
+    One(HeaderValue),
+    More(Vec<u8>),
+}
+
+impl Crumbs {
+    fn add(self, crumb: &HeaderValue) -> Crumbs {
+        let mut joined = match self {
+            Crumbs::One(first) => first.as_bytes().to_vec(),
+            Crumbs::More(joined) => joined,
+        };
         joined.extend_from_slice(b"; ");
         joined.extend_from_slice(crumb.as_bytes());
-    }
-    let joined = HeaderValue::from_maybe_shared(Bytes::from(joined));
-    fields.insert(COOKIE, joined.map_err(|_| HeadError::BadField)?);
-    Ok(())
-}
-
-impl HeadError {
-    /// The sentence alone, for tests of this file.
-    #[cfg(test)]
-    fn sentence(error: &Error) -> String {
-        std::error::Error::source(error).map(ToString::to_string).unwrap_or_default()
+        Crumbs::More(joined)
     }
 }
 
-/// A refusal of ours that is not about one field.
-pub(super) fn too_late() -> Error {
-    Error::new(ErrorKind::Internal, "the answer cannot be sent over HTTP/2")
+impl Builder {
+    /// Takes one field that counts so many bytes. Beyond the limits nothing is kept.
+    pub(super) fn take(&mut self, field: Field, bytes: usize, limits: &HeadLimits) {
+        self.bytes += bytes;
+        if self.bytes > limits.head_bytes {
+            self.refuse(HeadError::TooLarge);
+            return;
+        }
+        let is_pseudo = !matches!(field, Field::Plain(..));
+        self.has_fields |= !is_pseudo;
+        // §8.3: pseudo fields come first, each once.
+        let is_out_of_place = is_pseudo && self.has_fields;
+        let is_repeated = match field {
+            Field::Method(method) => self.method.replace(method).is_some(),
+            Field::Scheme(scheme) => self.scheme.replace(scheme).is_some(),
+            Field::Authority(authority) => self.authority.replace(authority).is_some(),
+            Field::Path(path) => self.path.replace(path).is_some(),
+            Field::Malformed(_) => true,
+            Field::Plain(name, value) => {
+                self.take_plain(name, value, limits);
+                false
+            }
+        };
+        self.is_malformed |= is_out_of_place || is_repeated;
+    }
+
+    fn refuse(&mut self, error: HeadError) {
+        self.refused.get_or_insert(error);
+    }
+
+    fn take_plain(&mut self, name: HeaderName, value: HeaderValue, limits: &HeadLimits) {
+        match name.as_str() {
+            "host" => {
+                if self.host.replace(value).is_some() {
+                    self.refuse(HeadError::BadHost);
+                }
+            }
+            "content-length" => {
+                if self.length.replace(value).is_some() {
+                    self.refuse(HeadError::BadLength);
+                }
+            }
+            "expect" => {
+                self.expects_continue = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+                if !self.expects_continue {
+                    self.refuse(HeadError::BadExpectation);
+                }
+            }
+            "te" => self.is_malformed |= !value.as_bytes().eq_ignore_ascii_case(b"trailers"),
+            "cookie" => {
+                self.cookie = Some(match self.cookie.take() {
+                    None => Crumbs::One(value),
+                    Some(crumbs) => crumbs.add(&value),
+                });
+            }
+            // For this hop alone.
+            "trailer" | "proxy-authorization" | "http2-settings" => {}
+            plain if is_hop_by_hop(plain.as_bytes()) => self.is_malformed = true,
+            // As over HTTP/1: gateways fold `_` and `-` into one.
+            plain if plain.contains('_') => {}
+            plain => {
+                if plain == "priority" {
+                    self.priority = Priority::read(value.as_bytes());
+                }
+                self.count += 1;
+                let is_kept =
+                    self.count <= limits.fields && self.fields.try_append(name, value).is_ok();
+                if !is_kept {
+                    self.refuse(HeadError::TooManyFields);
+                }
+            }
+        }
+    }
+
+    /// What the block was, now that it is whole.
+    pub(super) fn finish(self, limits: &HeadLimits) -> Result<RequestHead, Refusal> {
+        if self.is_malformed {
+            return Err(Refusal::Malformed);
+        }
+        if let Some(error) = self.refused {
+            return Err(error.into());
+        }
+        let method = self.method.ok_or(Refusal::Malformed)?;
+        if method == Method::CONNECT || method == Method::TRACE {
+            return Err(HeadError::BadMethod.into());
+        }
+        let (Some(scheme), Some(path)) = (self.scheme, self.path) else {
+            return Err(Refusal::Malformed);
+        };
+        let path = path.filter(|_| scheme == TargetScheme::Web).ok_or(HeadError::BadTarget)?;
+        if path.as_str().len() > limits.target_bytes {
+            return Err(HeadError::TargetTooLong.into());
+        }
+        let uri = target::from_path(&method, path)?;
+        let authority = authority(self.authority, self.host.as_ref())?;
+        let length = match &self.length {
+            Some(length) => Some(content_length(length.as_bytes()).ok_or(HeadError::BadLength)?),
+            None => None,
+        };
+        let mut fields = self.fields;
+        match self.cookie {
+            None => {}
+            Some(Crumbs::One(cookie)) => drop(fields.insert(COOKIE, cookie)),
+            Some(Crumbs::More(cookie)) => {
+                let cookie = HeaderValue::from_maybe_shared(Bytes::from(cookie));
+                fields.insert(COOKIE, cookie.map_err(|_| HeadError::BadField)?);
+            }
+        }
+        let head = Head { method, uri, authority, version: Version::HTTP_2, fields };
+        let (expects_continue, priority) = (self.expects_continue, self.priority);
+        Ok(RequestHead { head, length, expects_continue, priority })
+    }
+
+    /// The fields as trailers, which have no pseudo fields (§8.1).
+    pub(super) fn finish_trailers(self) -> Result<HeaderMap, Refusal> {
+        let has_pseudo = self.method.is_some()
+            || self.scheme.is_some()
+            || self.authority.is_some()
+            || self.path.is_some();
+        if self.is_malformed || has_pseudo {
+            return Err(Refusal::Malformed);
+        }
+        self.refused.map_or(Ok(self.fields), |error| Err(error.into()))
+    }
+}
+
+/// RFC 9113 §8.3.1: `:authority`, or Host; two that differ are a trap for somebody.
+fn authority(
+    pseudo: Option<Option<Arc<str>>>,
+    host: Option<&HeaderValue>,
+) -> Result<String, HeadError> {
+    let pseudo = pseudo.map(|pseudo| pseudo.ok_or(HeadError::BadHost)).transpose()?;
+    let Some(host) = host else {
+        return pseudo.map_or(Err(HeadError::BadHost), |pseudo| Ok(String::from(&*pseudo)));
+    };
+    let host = target::authority(host.as_bytes()).ok_or(HeadError::BadHost)?;
+    if pseudo.is_some_and(|pseudo| *pseudo != *host) {
+        return Err(HeadError::HostMismatch);
+    }
+    Ok(host)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::Request;
-
+    use super::super::hpack::{Decoder, Encoder};
     use super::*;
 
-    fn checked(uri: &str, method: &str, fields: &[(&str, &str)]) -> Result<Head, String> {
-        let mut request = Request::builder().uri(uri).method(method);
+    const LIMITS: HeadLimits = HeadLimits { head_bytes: 4_096, target_bytes: 20, fields: 4 };
+
+    fn built(fields: &[(&str, &str)]) -> Builder {
+        let mut block = Vec::new();
+        let mut encoder = Encoder::new();
         for (name, value) in fields {
-            request = request.header(*name, *value);
+            encoder.field(name.as_bytes(), value.as_bytes(), &mut block);
         }
-        let (parts, ()) = request.body(()).expect("a request").into_parts();
-        check(parts, &HeadLimits { fields: 4, target_bytes: 20, ..HeadLimits::default() })
-            .map_err(|error| HeadError::sentence(&error))
+        let mut builder = Builder::default();
+        let decoded =
+            Decoder::new().decode(&block, |field, bytes| builder.take(field, bytes, &LIMITS));
+        assert_eq!(decoded, Ok(()));
+        builder
+    }
+
+    fn checked(method: &str, path: &str, extra: &[(&str, &str)]) -> Result<RequestHead, Refusal> {
+        let mut fields = vec![(":method", method), (":scheme", "http"), (":path", path)];
+        fields.extend_from_slice(extra);
+        built(&fields).finish(&LIMITS)
     }
 
     #[test]
     fn an_ordinary_head_passes_in_our_form() {
-        let fields = [("cookie", "a=1"), ("x", "y"), ("cookie", "b=2"), ("content-length", "5")];
-        let head = checked("https://Shop.Example:443/p?q=1", "GET", &fields).expect("valid");
-        assert_eq!(head.authority, "shop.example:443");
-        assert_eq!(head.uri, "/p?q=1");
-        assert_eq!(head.fields["cookie"], "a=1; b=2");
-        assert_eq!(head.fields.len(), 2, "{:?}", head.fields);
+        let request = checked(
+            "POST",
+            "/p?q=1",
+            &[
+                (":authority", "Shop.Example:443"),
+                ("cookie", "a=1"),
+                ("x", "y"),
+                ("te", "trailers"),
+                ("x_y", "1"),
+                ("cookie", "b=2"),
+                ("cookie", "c=3"),
+                ("content-length", "5"),
+                ("expect", "100-Continue"),
+                ("priority", "u=1, i"),
+            ],
+        );
+        let request = request.expect("valid");
+        assert_eq!(request.head.authority, "shop.example:443");
+        assert_eq!(request.head.uri, "/p?q=1");
+        assert_eq!(request.head.fields["cookie"], "a=1; b=2; c=3");
+        assert_eq!(request.head.fields.len(), 3, "{:?}", request.head.fields);
+        assert_eq!(request.length, Some(5));
+        assert!(request.expects_continue);
+        assert_eq!(request.priority, Priority::read(b"u=1, i"));
     }
 
     #[test]
     fn host_stands_in_for_a_missing_authority_and_must_not_differ_from_it() {
-        let host = |uri, value| checked(uri, "GET", &[("host", value)]).map(|head| head.authority);
-        assert_eq!(host("/", "A.example"), Ok("a.example".to_owned()));
-        assert_eq!(host("http://a.example/", "A.example"), Ok("a.example".to_owned()));
-        let mismatch = Err(HeadError::HostMismatch.to_string());
-        assert_eq!(host("http://a.example/", "b.example"), mismatch);
+        let named =
+            |fields: &[_]| checked("GET", "/", fields).map(|request| request.head.authority);
+        assert_eq!(named(&[("host", "A.example")]), Ok("a.example".to_owned()));
+        let both = |host| named(&[(":authority", "a.example"), ("host", host)]);
+        assert_eq!(both("A.example"), Ok("a.example".to_owned()));
+        assert_eq!(both("b.example"), Err(HeadError::HostMismatch.into()));
     }
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         use HeadError as E;
-        let ok = "http://a/";
-        for (uri, method, fields, expected) in [
-            ("/", "GET", &[][..], E::BadHost),
-            (ok, "GET", &[("host", "a"), ("host", "a")], E::BadHost),
-            ("http://u@a/", "GET", &[], E::BadHost),
-            (ok, "TRACE", &[], E::BadMethod),
-            ("ftp://a/", "GET", &[], E::BadTarget),
-            ("http://a/0123456789012345678901", "GET", &[], E::TargetTooLong),
-            (ok, "GET", &[("x", " y")], E::BadField),
-            (ok, "GET", &[("x", "y\t")], E::BadField),
-            (ok, "POST", &[("content-length", "5"), ("content-length", "6")], E::BadLength),
-            (ok, "POST", &[("content-length", "+5")], E::BadLength),
-            (ok, "GET", &[("expect", "a miracle")], E::BadExpectation),
+        let ok = (":authority", "a");
+        for (method, path, fields, expected) in [
+            ("GET", "/", &[][..], E::BadHost),
+            ("GET", "/", &[("host", "a"), ("host", "a")], E::BadHost),
+            ("GET", "/", &[(":authority", "u@a")], E::BadHost),
+            ("TRACE", "/", &[ok], E::BadMethod),
+            ("GET", "/0123456789012345678901", &[ok], E::TargetTooLong),
+            ("GET", "/a#b", &[ok], E::BadTarget),
+            ("POST", "/", &[ok, ("content-length", "5"), ("content-length", "6")], E::BadLength),
+            ("POST", "/", &[ok, ("content-length", "+5")], E::BadLength),
+            ("GET", "/", &[ok, ("expect", "a miracle")], E::BadExpectation),
             (
-                ok,
                 "GET",
-                &[("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")],
+                "/",
+                &[ok, ("a", "1"), ("b", "1"), ("c", "1"), ("d", "1"), ("e", "1")],
                 E::TooManyFields,
             ),
         ] {
-            let result = checked(uri, method, fields).map(|head| head.authority);
-            assert_eq!(result, Err(expected.to_string()), "{uri} {method} {fields:?}");
+            let result = checked(method, path, fields).map(|request| request.head.authority);
+            assert_eq!(result, Err(expected.into()), "{method} {path} {fields:?}");
+        }
+        let large = "x".repeat(5_000);
+        let result = checked("GET", "/", &[ok, ("a", &large)]).map(|request| request.length);
+        assert_eq!(result, Err(E::TooLarge.into()));
+        let scheme = [(":method", "GET"), (":scheme", "ftp"), (":path", "/"), ok];
+        let result = built(&scheme).finish(&LIMITS).map(|request| request.length);
+        assert_eq!(result, Err(E::BadTarget.into()));
+    }
+
+    #[test]
+    fn what_no_message_may_have_is_malformed() {
+        let ok = (":authority", "a");
+        for fields in [
+            &[ok, ("x", "1"), (":path", "/")][..],
+            &[ok, ok],
+            &[ok, ("connection", "close")],
+            &[ok, ("upgrade", "websocket")],
+            &[ok, ("te", "gzip")],
+            &[ok, ("x", " 1")],
+        ] {
+            let result = checked("GET", "/", fields).map(|request| request.head.authority);
+            assert_eq!(result, Err(Refusal::Malformed), "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn trailers_have_no_pseudo_fields() {
+        let trailers = built(&[("checksum", "7")]).finish_trailers().expect("valid");
+        assert_eq!(trailers["checksum"], "7");
+        for fields in [&[(":path", "/")][..], &[("connection", "x")]] {
+            assert_eq!(built(fields).finish_trailers(), Err(Refusal::Malformed));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::config::admit::Admit;
 use crate::config::listen::Listen;
 use crate::exchange::{Answer, Body, Client, Exchange, Scheme};
 use crate::listen::detect::PREFACE;
+use crate::listen::settings::Settings;
 
 /// A stream that counts writes.
 struct Counting {

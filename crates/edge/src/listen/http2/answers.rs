@@ -1,0 +1,266 @@
+//! From answers to frames.
+
+use std::task::Context;
+use std::time::{Duration, Instant};
+
+use forebay_signals::clock;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
+use http_body::Body as HttpBody;
+
+use super::engine::{Engine, Left, find};
+use super::frame::{self, Code, HEAD_BYTES, MAX_PAYLOAD, flag, kind};
+use super::head::is_hop_by_hop;
+use super::priority::Priority;
+use super::stream::{Content, Piece, Progress, Stream};
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Answer, Body};
+use crate::listen::Handler;
+
+/// What follows the head of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Follows {
+    Content,
+    Nothing,
+}
+
+impl<H: Handler> Engine<H> {
+    /// Answers a request whose client has said all, without making a stream of it if the whole answer
+    /// can go out now.
+    pub(super) fn answer_at_once(
+        &mut self,
+        id: u32,
+        is_head: bool,
+        priority: Priority,
+        answer: Answer,
+    ) {
+        let small = match &answer.body {
+            Body::Empty => Some(0),
+            Body::Whole(bytes) => Some(bytes.len()),
+            Body::Stream(_) => None,
+        };
+        let fits = |length: &usize| {
+            let most = i64::try_from(*length).unwrap_or(i64::MAX);
+            *length <= MAX_PAYLOAD && most <= self.window && most <= self.stream_window
+        };
+        let Some(length) = small.filter(fits) else {
+            let mut stream = self.new_stream(id, priority);
+            stream.is_head = is_head;
+            self.streams.push(stream);
+            self.begin_answer(id, answer);
+            return;
+        };
+        let (follows, body) = self.write_head(id, is_head, answer);
+        if follows == Follows::Content
+            && let Body::Whole(bytes) = body
+        {
+            frame::write(self.output.bytes(), kind::DATA, flag::END_STREAM, id, &bytes);
+            self.window -= i64::try_from(length).unwrap_or(i64::MAX);
+        }
+        self.budget.earn(length);
+    }
+
+    /// Sends the head of a stream's answer; content follows in [`Engine::send_contents`].
+    pub(super) fn begin_answer(&mut self, id: u32, answer: Answer) {
+        let is_head = self.find(id).is_some_and(|stream| stream.is_head);
+        let (follows, body) = self.write_head(id, is_head, answer);
+        self.budget.earn(0);
+        if follows == Follows::Nothing {
+            self.finish(id);
+            return;
+        }
+        if let Some(stream) = self.find(id) {
+            stream.answer = Progress::Content(Content::new(body));
+        }
+    }
+
+    fn write_head(&mut self, id: u32, is_head: bool, mut answer: Answer) -> (Follows, Body) {
+        if answer.status.is_informational() {
+            // HTTP/2 has no upgrade; whoever asked for one anyway is a fault of ours.
+            let why = "the answer cannot be sent over HTTP/2";
+            answer = Answer::from(&Error::new(ErrorKind::Internal, why));
+        }
+        let Answer { status, lines, fields, own, body, .. } = answer;
+        let has_no_content =
+            is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
+        let length = body.size_hint().exact();
+        let out = self.output.bytes();
+        let at = out.len();
+        out.resize(at + HEAD_BYTES, 0);
+        self.encoder.begin(status, out);
+        self.encoder.lines(&lines, is_left_out, out);
+        for (name, value) in &fields {
+            if !is_left_out(name.as_str().as_bytes()) {
+                self.encoder.field(name.as_str().as_bytes(), value.as_bytes(), out);
+            }
+        }
+        self.encoder.lines(own.as_bytes(), |_| false, out);
+        // RFC 9110 §8.6: none on 204 and 1xx; on HEAD and 304 the origin's own, if it sent one.
+        match (has_no_content, length) {
+            (true, _) if status == StatusCode::NO_CONTENT => {}
+            (true, _) => {
+                if let Some(length) = fields.get(CONTENT_LENGTH) {
+                    self.encoder.literal(b"content-length", length.as_bytes(), out);
+                }
+            }
+            (false, Some(length)) => {
+                let mut digits = itoa::Buffer::new();
+                self.encoder.literal(b"content-length", digits.format(length).as_bytes(), out);
+            }
+            (false, None) => {}
+        }
+        let follows =
+            if has_no_content || body.is_empty() { Follows::Nothing } else { Follows::Content };
+        let flags = if follows == Follows::Nothing { flag::END_STREAM } else { 0 };
+        frame::finish_block(out, at, flags, id);
+        (follows, body)
+    }
+
+    /// An answer before the answer (RFC 9110 §15.2).
+    pub(super) fn write_interim(&mut self, id: u32, status: StatusCode) {
+        let out = self.output.bytes();
+        let at = out.len();
+        out.resize(at + HEAD_BYTES, 0);
+        self.encoder.begin(status, out);
+        frame::finish_block(out, at, 0, id);
+    }
+
+    /// Sends content, most urgent streams first (RFC 9218 §10), as far as windows and output allow. True
+    /// if anything was sent.
+    pub(super) fn send_contents(&mut self) -> bool {
+        let mut has_sent = false;
+        while !self.output.is_full()
+            && let Some(id) = self.next_to_send()
+        {
+            self.turn = id;
+            has_sent = true;
+            self.send_piece(id);
+        }
+        has_sent
+    }
+
+    /// Of the most urgent streams that can send: the first that wants to be whole soon, or the next in
+    /// turn of those that are of use while they arrive.
+    fn next_to_send(&mut self) -> Option<u32> {
+        let (window, turn) = (self.window, self.turn);
+        let mut blocked = None;
+        let mut best: Option<((u8, bool, bool, u32), u32)> = None;
+        for stream in self.streams.iter_mut().filter(|stream| stream.has_content()) {
+            let Progress::Content(content) = &stream.answer else { continue };
+            if !content.rest().is_empty() && (window <= 0 || stream.window <= 0) {
+                let now = *blocked.get_or_insert_with(clock::now);
+                stream.blocked_since.get_or_insert(now);
+                continue;
+            }
+            let Priority { urgency, is_incremental } = stream.priority;
+            let has_had_its_turn = is_incremental && stream.id <= turn;
+            let rank = (urgency, is_incremental, has_had_its_turn, stream.id);
+            if best.is_none_or(|(known, _)| rank < known) {
+                best = Some((rank, stream.id));
+            }
+        }
+        best.map(|(_, id)| id)
+    }
+
+    /// One frame of a stream's content.
+    fn send_piece(&mut self, id: u32) {
+        let Some(stream) = find(&mut self.streams, id) else { return };
+        let waker = stream.waker(&self.wakes);
+        let window = stream.window.min(self.window);
+        let Progress::Content(content) = &mut stream.answer else { return };
+        let counters = &self.context.counters;
+        let (length, is_last) = match content.poll_piece(counters, &mut Context::from_waker(&waker))
+        {
+            Piece::Quiet => return,
+            Piece::Some(length) => (length, false),
+            Piece::Last(length) => (length, true),
+            Piece::Trailers(trailers) => {
+                self.write_trailers(id, &trailers);
+                self.finish(id);
+                return;
+            }
+            Piece::Broken(error) => {
+                tracing::debug!(error = %error, "answer broke off");
+                self.reset(id, Code::INTERNAL_ERROR);
+                return;
+            }
+        };
+        let room = usize::try_from(window).unwrap_or(0);
+        let sent = length.min(MAX_PAYLOAD).min(room);
+        if sent == 0 && length > 0 {
+            // It waits for a window, which the next look finds.
+            return;
+        }
+        let is_last = is_last && sent == length;
+        let flags = if is_last { flag::END_STREAM } else { 0 };
+        let piece = content.rest().get(..sent).unwrap_or_default();
+        frame::write(self.output.bytes(), kind::DATA, flags, id, piece);
+        content.advance(sent);
+        let taken = i64::try_from(sent).unwrap_or(i64::MAX);
+        stream.window -= taken;
+        stream.blocked_since = None;
+        self.window -= taken;
+        self.budget.earn(sent);
+        if is_last {
+            self.finish(id);
+        }
+    }
+
+    /// Since when the first of the streams that wait for a window does so.
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.streams.iter().filter_map(|stream| stream.blocked_since).min()
+    }
+
+    /// The windows are not what holds the streams back.
+    pub(super) fn unblock_streams(&mut self) {
+        for stream in &mut self.streams {
+            stream.blocked_since = None;
+        }
+    }
+
+    /// Gives up the streams that have waited for a window for so long. A client with nothing else is given up
+    /// as a whole, by the caller.
+    pub(super) fn reset_stalled(&mut self, limit: Duration) -> Left {
+        let now = clock::now();
+        let is_stalled =
+            |stream: &&Stream| stream.blocked_since.is_some_and(|since| since + limit <= now);
+        let stalled: Vec<u32> =
+            self.streams.iter().filter(is_stalled).map(|stream| stream.id).collect();
+        if stalled.len() == self.streams.len() {
+            return Left::Nothing;
+        }
+        for id in stalled {
+            self.context.counters.stalled.increment();
+            tracing::debug!(stream = id, "HTTP/2 client took nothing of an answer for too long");
+            self.reset(id, Code::CANCEL);
+        }
+        Left::Streams
+    }
+
+    fn write_trailers(&mut self, id: u32, trailers: &HeaderMap) {
+        let out = self.output.bytes();
+        let at = out.len();
+        out.resize(at + HEAD_BYTES, 0);
+        for (name, value) in trailers {
+            if !is_left_out(name.as_str().as_bytes()) {
+                self.encoder.literal(name.as_str().as_bytes(), value.as_bytes(), out);
+            }
+        }
+        frame::finish_block(out, at, flag::END_STREAM, id);
+    }
+
+    /// The answer is out. A client that still sends content is told that nobody wants it (RFC 9113 §8.1).
+    fn finish(&mut self, id: u32) {
+        let Some(stream) = self.find(id) else { return };
+        if stream.has_ended {
+            self.remove(id);
+        } else {
+            self.reset(id, Code::NO_ERROR);
+        }
+    }
+}
+
+/// Fields of one connection, and the length, which is ours to say.
+fn is_left_out(name: &[u8]) -> bool {
+    name == b"content-length" || is_hop_by_hop(name)
+}

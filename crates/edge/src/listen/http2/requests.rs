@@ -1,0 +1,164 @@
+//! From a field block to the handler.
+
+use forebay_signals::clock;
+use http::Method;
+
+use super::engine::Engine;
+use super::frame::Code;
+use super::head::{Builder, Refusal, RequestHead};
+use super::inbound::Fault;
+use super::priority::Priority;
+use super::stream::{Progress, Stream};
+use super::{MAX_STREAMS, STREAM_WINDOW, upload};
+use crate::error::Error;
+use crate::exchange::{Body, Exchange, Stamps};
+use crate::listen::{Handler, Reply, refusal};
+
+/// Fields that are decoded beyond what a head may weigh, in heads: a client that is a little over the
+/// limit is told so, a bomb ends the connection.
+const BOMB: usize = 16;
+
+impl<H: Handler> Engine<H> {
+    /// A whole block: a request, or the trailers of one.
+    pub(super) fn take_block(
+        &mut self,
+        id: u32,
+        ends: bool,
+        is_selfish: bool,
+        block: &[u8],
+    ) -> Result<(), Fault> {
+        let is_open = self.find(id).is_some();
+        if !is_open && id <= self.last_stream {
+            // §5.1.1: numbers only go up. What was on the way when we reset a stream is let pass, but
+            // not undecoded: the tables must agree.
+            self.budget.reset()?;
+            let fault = if self.was_reset(id) { None } else { Some(Fault(Code::PROTOCOL_ERROR)) };
+            return fault.map_or_else(|| self.decode(block).map(drop), Err);
+        }
+        let builder = self.decode(block)?;
+        if is_open {
+            return self.take_trailers(id, ends, builder);
+        }
+        self.last_stream = id;
+        self.requests += 1;
+        if self.has_said_goaway() {
+            return Ok(());
+        }
+        if is_selfish {
+            return self.break_stream(id, Code::PROTOCOL_ERROR);
+        }
+        if self.streams.len() >= MAX_STREAMS as usize {
+            // Nothing of it was looked at: it may be asked again.
+            return self.break_stream(id, Code::REFUSED_STREAM);
+        }
+        match builder.finish(&self.context.settings.http1.limits) {
+            Ok(request) if ends && request.length.is_some_and(|length| length > 0) => {
+                self.break_stream(id, Code::PROTOCOL_ERROR)
+            }
+            Ok(request) => {
+                self.begin_request(id, ends, request);
+                Ok(())
+            }
+            Err(Refusal::Malformed) => self.break_stream(id, Code::PROTOCOL_ERROR),
+            Err(Refusal::Refused(error)) => {
+                self.refuse(id, ends, &error.into());
+                Ok(())
+            }
+        }
+    }
+
+    fn decode(&mut self, block: &[u8]) -> Result<Builder, Fault> {
+        let limits = &self.context.settings.http1.limits;
+        let mut builder = Builder::default();
+        let mut bytes = 0;
+        let decoded = self.decoder.decode(block, |field, counts| {
+            bytes += counts;
+            builder.take(field, counts, limits);
+        });
+        decoded.map_err(|error| {
+            tracing::debug!(error = %error, "field block cannot be decoded");
+            Fault(Code::COMPRESSION_ERROR)
+        })?;
+        if bytes > limits.head_bytes.saturating_mul(BOMB) {
+            return Err(Fault(Code::ENHANCE_YOUR_CALM));
+        }
+        Ok(builder)
+    }
+
+    fn take_trailers(&mut self, id: u32, ends: bool, builder: Builder) -> Result<(), Fault> {
+        let Some(stream) = self.find(id) else { return Ok(()) };
+        if stream.has_ended {
+            return self.break_stream(id, Code::STREAM_CLOSED);
+        }
+        // §8.1: a second block ends the message.
+        let (Ok(trailers), true) = (builder.finish_trailers(), ends) else {
+            return self.break_stream(id, Code::PROTOCOL_ERROR);
+        };
+        stream.has_ended = true;
+        match stream.feed.as_mut().map(|feed| feed.finish(Some(trailers))) {
+            Some(Err(_)) => self.break_stream(id, Code::PROTOCOL_ERROR),
+            _ => Ok(()),
+        }
+    }
+
+    fn begin_request(&mut self, id: u32, ends: bool, request: RequestHead) {
+        let RequestHead { head, length, expects_continue, priority } = request;
+        let is_head = head.method == Method::HEAD;
+        let exchange = |body| Exchange {
+            id: [b'0'; 32],
+            client: self.context.client.clone(),
+            head,
+            body,
+            upgrade: None,
+            stamps: Stamps::new(clock::now()),
+        };
+        if ends {
+            // Most requests: one that is answered at once never becomes a stream.
+            match self.context.handler.call(exchange(Body::Empty)) {
+                Reply::Now(answer) => self.answer_at_once(id, is_head, priority, answer),
+                Reply::Later(coming) => {
+                    let mut stream = self.new_stream(id, priority);
+                    stream.is_head = is_head;
+                    stream.answer = Progress::Waiting(coming);
+                    self.streams.push(stream);
+                    self.poll_stream(id);
+                }
+            }
+            return;
+        }
+        let mut stream = self.new_stream(id, priority);
+        let feeder = stream.waker(&self.wakes);
+        let settings = &self.context.settings.http1;
+        let (feed, body) =
+            upload::open(length, STREAM_WINDOW as usize, expects_continue, feeder, settings);
+        stream.feed = Some(feed);
+        stream.has_ended = false;
+        stream.is_head = is_head;
+        let reply = self.context.handler.call(exchange(body));
+        match reply {
+            Reply::Now(answer) => {
+                self.streams.push(stream);
+                self.begin_answer(id, answer);
+            }
+            Reply::Later(coming) => {
+                stream.answer = Progress::Waiting(coming);
+                self.streams.push(stream);
+                self.poll_stream(id);
+            }
+        }
+    }
+
+    pub(super) fn new_stream(&self, id: u32, priority: Priority) -> Stream {
+        Stream::new(id, self.stream_window, priority, self.context.drain.guard())
+    }
+
+    /// Answers a head that cannot be a request of anybody.
+    fn refuse(&mut self, id: u32, ends: bool, error: &Error) {
+        self.context.counters.protocol_errors.increment();
+        tracing::debug!(kind = error.facts().label, error = %error, "request refused");
+        let mut stream = self.new_stream(id, Priority::default());
+        stream.has_ended = ends;
+        self.streams.push(stream);
+        self.begin_answer(id, refusal(error));
+    }
+}
