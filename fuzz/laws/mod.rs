@@ -6,14 +6,16 @@
 mod cache;
 mod gate;
 mod http1;
+mod http2;
 mod names;
 mod origin;
 mod recognition;
 mod rooms;
 
 use cache::{cache_control, key, range, targeted_cache_control};
-use gate::{frames, preface};
+use gate::preface;
 use http1::{http1_content, http1_head, http1_target};
+use http2::{hpack, http2};
 use names::{dates, traceparent};
 use origin::origin_head;
 use recognition::{conditional, invalidate, vary};
@@ -23,7 +25,7 @@ use rooms::{accept_encoding, config, forwarded};
 pub(crate) type Law = fn(&[u8]);
 
 /// Every law by the name of its fuzz target.
-pub(crate) const ALL: [(&str, Law); 18] = [
+pub(crate) const ALL: [(&str, Law); 19] = [
     ("http1_head", http1_head),
     ("http1_content", http1_content),
     ("http1_target", http1_target),
@@ -41,7 +43,8 @@ pub(crate) const ALL: [(&str, Law); 18] = [
     ("vary", vary),
     ("invalidate", invalidate),
     ("preface", preface),
-    ("frames", frames),
+    ("http2", http2),
+    ("hpack", hpack),
 ];
 
 /// Judges one input by the law of this name.

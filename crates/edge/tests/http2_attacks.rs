@@ -12,10 +12,10 @@ use forebay_edge::config::listen::Protocol;
 use forebay_edge::exchange::{Answer, Exchange};
 use forebay_signals::clock;
 use listening::frames::{
-    ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, WITH_PRIORITY, Wire, block,
-    frame, get, post, request, text,
+    ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
+    FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY,
+    PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE,
+    WITH_PRIORITY, Wire, block, frame, get, post, request, text,
 };
 use listening::{echo, listen, until, with_server};
 use tokio::io::AsyncWriteExt;
@@ -26,6 +26,8 @@ static ALONE: Mutex<()> = Mutex::new(());
 /// What an attack may cost this process, client included, in a build without optimisation.
 const MOST_CPU: Duration = Duration::from_millis(1_500);
 const MOST_MEMORY_KIB: u64 = 24 * 1024;
+/// What 256 KiB of content in frames of one byte may take here.
+const MOST_TINY_MEMORY_KIB: u64 = 4 * 1024;
 /// Index of the newest field in the dynamic table (RFC 7541 §2.3.3).
 const FIRST_OF_TABLE: u8 = 0x3e;
 /// Rounds that an attack would go on for.
@@ -229,6 +231,26 @@ fn made_you_reset_by_more_content_than_announced() {
     attack(&codes, b"", |n| {
         let head = frame(HEADERS, END_HEADERS, stream(n), &fields);
         [head, frame(DATA, 0, stream(n), b"xx")].concat()
+    });
+}
+
+#[test]
+fn content_in_tiny_frames_costs_no_more_than_its_bytes() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    with_server(&listen(Protocol::Plain), &Admit::default(), never, |server| async move {
+        let memory = memory_kib();
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&post(1, "/")).await.expect("the connection is new");
+        // As many as the window of a stream allows.
+        let tiny = frame(DATA, 0, 1, b"x");
+        for _ in 0..256 {
+            wire.send(&tiny.repeat(1024)).await.expect("the connection lives");
+        }
+        wire.send(&frame(PING, 0, 0, &[7; 8])).await.expect("the connection lives");
+        let pong = wire.wait_for(&[PING, GOAWAY, RST_STREAM]).await.expect("it lives");
+        assert_eq!(pong.kind, PING, "all of it was taken");
+        let memory = memory_kib().saturating_sub(memory);
+        assert!(memory < MOST_TINY_MEMORY_KIB, "{memory} KiB of memory");
     });
 }
 

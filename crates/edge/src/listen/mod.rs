@@ -12,7 +12,7 @@ mod deadline;
 pub mod detect;
 mod entrance;
 pub mod http1;
-mod http2;
+pub mod http2;
 mod io;
 mod rate;
 mod serve;

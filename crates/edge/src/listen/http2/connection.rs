@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Lookout};
 use tokio::io::ReadBuf;
 
-use super::engine::{self, Engine, Work};
+use super::engine::{self, Work};
 use super::frame::Code;
-use super::inbound::{Fault, Inbound};
+use super::inbound::Fault;
+use super::session::Session;
 use crate::exchange::Client;
 use crate::listen::deadline::Deadline;
 use crate::listen::http1::FRESH_GRACE;
@@ -24,9 +25,6 @@ use crate::listen::{Counters, Handler};
 
 /// Room for one read: a full frame.
 const READ_BYTES: usize = 16 * 1024;
-
-/// Bytes that a block may have before it is decoded, in heads: it is never longer than what it stands for.
-const LONGEST_BLOCK: usize = 2;
 
 /// Time that a client has to answer our GOAWAY and go.
 const GOING: Duration = Duration::from_secs(2);
@@ -75,16 +73,13 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
     drain: Drain,
 ) -> End {
     let first_request = clock::now() + settings.http2_first_request_timeout;
-    let head_bytes = settings.http1.limits.head_bytes;
     let linger_limit = settings.http1.linger;
     let drained = drain.lookout();
     let context =
         engine::Context { client, settings: Arc::clone(&settings), counters, handler, drain };
     let mut connection = Connection {
         io,
-        input,
-        inbound: Inbound::new(head_bytes.saturating_mul(LONGEST_BLOCK)),
-        engine: Engine::new(context),
+        session: Session::new(context, input),
         settings,
         idle: Deadline::new(first_request),
         seen: 0,
@@ -96,9 +91,9 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
         is_drained: false,
     };
     let end = poll_fn(|context| connection.poll(context)).await;
-    connection.engine.end(end.code());
-    let Connection { mut io, mut engine, .. } = connection;
-    let last_words = poll_fn(|context| engine.output.poll_send(&mut io, context));
+    connection.session.engine.end(end.code());
+    let Connection { mut io, mut session, .. } = connection;
+    let last_words = poll_fn(|context| session.engine.output.poll_send(&mut io, context));
     if let Ok(Ok(())) = clock::timeout(linger_limit, last_words).await {
         linger(&mut io, linger_limit).await;
     }
@@ -107,15 +102,12 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
 
 struct Connection<S, H> {
     io: S,
-    /// Read and not taken yet: part of a frame, or what waits until the output is not full.
-    input: BytesMut,
-    inbound: Inbound,
-    engine: Engine<H>,
+    session: Session<H>,
     settings: Arc<Settings>,
     idle: Deadline,
     /// Requests at the last look.
     seen: u64,
-    /// Set while part of a frame or of a field block is here.
+    /// Set while part of a head is here.
     head: Option<Deadline>,
     /// Bytes that the socket had taken when it was full, and when it must have taken more.
     blocked: Option<(u64, Deadline)>,
@@ -145,19 +137,19 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     /// write.
     fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
         loop {
-            self.engine.wakes.begin(context.waker());
-            let mut is_at_work = self.engine.work() == Work::Some;
-            if !self.engine.output.is_full() {
-                is_at_work |= self.receive_held()?;
+            self.session.engine.wakes.begin(context.waker());
+            let mut is_at_work = self.session.engine.work() == Work::Some;
+            if !self.session.engine.output.is_full() {
+                is_at_work |= self.session.receive_held()?;
             }
-            if !self.engine.output.is_full() {
+            if !self.session.engine.output.is_full() {
                 is_at_work |= self.poll_read(context)?;
             }
-            let is_full = self.engine.output.is_full();
+            let is_full = self.session.engine.output.is_full();
             if is_at_work && !is_full {
                 continue;
             }
-            match self.engine.output.poll_send(&mut self.io, context) {
+            match self.session.engine.output.poll_send(&mut self.io, context) {
                 Poll::Ready(Ok(())) if is_full => {}
                 Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
                 Poll::Ready(Err(_)) => return Err(End::Closed),
@@ -165,54 +157,19 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         }
     }
 
-    /// Takes what was read before; true if it was anything.
-    fn receive_held(&mut self) -> Result<bool, End> {
-        if self.input.is_empty() {
-            return Ok(false);
-        }
-        let input = std::mem::take(&mut self.input);
-        let taken = self.receive(&input);
-        self.input = input;
-        let taken = taken?;
-        self.input.advance(taken);
-        if self.input.is_empty() {
-            // A connection that waits holds no buffer.
-            self.input = BytesMut::new();
-        }
-        Ok(taken > 0)
-    }
-
     /// True if something came.
     fn poll_read(&mut self, context: &mut Context<'_>) -> Result<bool, End> {
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);
         match Pin::new(&mut self.io).poll_read(context, &mut buffer) {
-            Poll::Pending => return Ok(false),
-            Poll::Ready(Err(_)) => return Err(End::Closed),
-            Poll::Ready(Ok(())) if buffer.filled().is_empty() => return Err(End::Closed),
-            Poll::Ready(Ok(())) => {}
+            Poll::Pending => Ok(false),
+            Poll::Ready(Err(_)) => Err(End::Closed),
+            Poll::Ready(Ok(())) if buffer.filled().is_empty() => Err(End::Closed),
+            Poll::Ready(Ok(())) => {
+                self.session.receive(buffer.filled())?;
+                Ok(true)
+            }
         }
-        if self.input.is_empty() {
-            let taken = self.receive(buffer.filled())?;
-            self.input.extend_from_slice(buffer.filled().get(taken..).unwrap_or_default());
-        } else {
-            self.input.extend_from_slice(buffer.filled());
-            self.receive_held()?;
-        }
-        Ok(true)
-    }
-
-    /// Takes events from `bytes` until they end or the output is full; says how many it took.
-    fn receive(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
-        let mut at = 0;
-        while !self.engine.output.is_full()
-            && let Some((event, taken)) = self.inbound.next(bytes.get(at..).unwrap_or_default())?
-        {
-            self.engine.take(event)?;
-            at += taken;
-        }
-        self.inbound.tidy();
-        Ok(at)
     }
 
     /// What to do after all work.
@@ -221,7 +178,11 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             return Step::End(End::Stalled);
         }
         if self.are_streams_stalled(context) {
-            return match self.engine.reset_stalled(self.settings.http1.blocked_write_timeout) {
+            return match self
+                .session
+                .engine
+                .reset_stalled(self.settings.http1.blocked_write_timeout)
+            {
                 engine::Left::Nothing => Step::End(End::Stalled),
                 engine::Left::Streams => Step::Work,
             };
@@ -234,15 +195,16 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             // Accepted in the last moment: its first request may be on the way.
             self.idle.set(self.idle.at().min(clock::now() + FRESH_GRACE));
         }
-        let is_idle = self.engine.streams.is_empty() && self.engine.output.is_empty();
+        let is_idle =
+            self.session.engine.streams.is_empty() && self.session.engine.output.is_empty();
         let Some(going) = &mut self.going else {
-            let is_over = (self.is_drained && self.engine.requests > 0)
+            let is_over = (self.is_drained && self.session.engine.requests > 0)
                 || (self.is_idle_too_long(context) && is_idle);
             if !is_over {
                 return Step::Wait;
             }
             self.going = Some(Deadline::new(clock::now() + GOING));
-            self.engine.announce_goaway();
+            self.session.engine.announce_goaway();
             return Step::Work;
         };
         if !is_idle {
@@ -250,15 +212,15 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             going.set(clock::now() + GOING);
             return Step::Wait;
         }
-        if self.engine.has_said_goaway() || going.poll_passed(context).is_ready() {
+        if self.session.engine.has_said_goaway() || going.poll_passed(context).is_ready() {
             return Step::End(End::Closed);
         }
         Step::Wait
     }
 
     fn is_idle_too_long(&mut self, context: &mut Context<'_>) -> bool {
-        if self.seen != self.engine.requests || !self.engine.streams.is_empty() {
-            self.seen = self.engine.requests;
+        if self.seen != self.session.engine.requests || !self.session.engine.streams.is_empty() {
+            self.seen = self.session.engine.requests;
             if self.seen > 0 {
                 self.idle.set(clock::now() + self.settings.http1.idle_timeout);
             }
@@ -268,9 +230,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// A head has its own deadline, however it is cut.
     fn is_head_too_slow(&mut self, context: &mut Context<'_>) -> bool {
-        let is_open =
-            self.inbound.is_in_block() || (!self.input.is_empty() && !self.engine.output.is_full());
-        if !is_open {
+        if !self.session.is_in_head() {
             self.head = None;
             return false;
         }
@@ -281,14 +241,14 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// True if the client reads nothing though there is something to read.
     fn is_socket_stalled(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.engine.output.is_blocked() {
+        if !self.session.engine.output.is_blocked() {
             self.blocked = None;
             return false;
         }
         // While the socket is full its progress counts, not that of the streams behind it.
-        self.engine.unblock_streams();
+        self.session.engine.unblock_streams();
         let limit = self.settings.http1.blocked_write_timeout;
-        let written = self.engine.output.written();
+        let written = self.session.engine.output.written();
         if self.blocked.as_ref().is_none_or(|(at, _)| *at != written) {
             self.blocked = Some((written, Deadline::new(clock::now() + limit)));
         }
@@ -298,7 +258,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// True if a stream has had content and no window for too long.
     fn are_streams_stalled(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(since) = self.engine.blocked_since() else { return false };
+        let Some(since) = self.session.engine.blocked_since() else { return false };
         let at = since + self.settings.http1.blocked_write_timeout;
         let deadline = self.owed.get_or_insert_with(|| Deadline::new(at));
         deadline.set(at);

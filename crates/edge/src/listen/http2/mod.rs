@@ -13,16 +13,18 @@ mod connection;
 mod engine;
 mod frame;
 mod head;
-mod hpack;
+pub mod hpack;
 mod inbound;
 mod output;
 mod priority;
 mod requests;
+mod session;
 mod stream;
 mod upload;
 mod wakes;
 
 pub(super) use connection::{End, serve};
+pub use session::Session;
 
 /// Streams of one connection at once: what browsers and common servers use.
 const MAX_STREAMS: u32 = 128;

@@ -9,7 +9,8 @@ use super::table::{Entry, Table};
 
 /// Why a block cannot be decoded. The tables of both sides differ from here on: the connection ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(in crate::listen) enum DecodeError {
+#[expect(missing_docs, reason = "the sentences say it")]
+pub enum DecodeError {
     #[error("field block ends inside a field")]
     CutShort,
     #[error("integer larger than any that is of use")]
@@ -24,19 +25,24 @@ pub(in crate::listen) enum DecodeError {
 
 /// One connection's inbound direction.
 #[derive(Debug)]
-pub(in crate::listen) struct Decoder {
+pub struct Decoder {
     table: Table,
     name: Vec<u8>,
     value: Vec<u8>,
 }
 
+#[expect(clippy::new_without_default, reason = "a connection begins, it is no value")]
 impl Decoder {
-    pub(in crate::listen) fn new() -> Decoder {
+    /// Of a new connection.
+    pub fn new() -> Decoder {
         Decoder { table: Table::new(), name: Vec::new(), value: Vec::new() }
     }
 
-    /// Decodes a whole block. `take` gets each field and what it counts (RFC 9113 §6.5.2).
-    pub(in crate::listen) fn decode(
+    /// Decodes a whole block. `take` gets each field and what it counts, in bytes (RFC 9113 §6.5.2).
+    ///
+    /// # Errors
+    /// The block cannot be decoded, and no block after it: what came before the error was taken.
+    pub fn decode(
         &mut self,
         block: &[u8],
         mut take: impl FnMut(Field, usize),

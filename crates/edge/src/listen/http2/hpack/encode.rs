@@ -28,7 +28,7 @@ mod form {
 
 /// One connection's outbound direction.
 #[derive(Debug)]
-pub(in crate::listen) struct Encoder {
+pub struct Encoder {
     /// Newest first.
     sent: VecDeque<Sent>,
     bytes: usize,
@@ -60,8 +60,10 @@ impl Sent {
     }
 }
 
+#[expect(clippy::new_without_default, reason = "a connection begins, it is no value")]
 impl Encoder {
-    pub(in crate::listen) fn new() -> Encoder {
+    /// Of a new connection.
+    pub fn new() -> Encoder {
         Encoder {
             sent: VecDeque::new(),
             bytes: 0,
@@ -72,7 +74,7 @@ impl Encoder {
     }
 
     /// The client's `SETTINGS_HEADER_TABLE_SIZE`; more than we have a use for is not taken.
-    pub(in crate::listen) fn resize(&mut self, allowed: usize) {
+    pub fn resize(&mut self, allowed: usize) {
         let most = allowed.min(TABLE_BYTES);
         let least = self.resized.map_or(most, |(least, _)| least.min(most));
         self.resized = Some((least, most));
@@ -81,7 +83,7 @@ impl Encoder {
     }
 
     /// Begins a block with its status.
-    pub(in crate::listen) fn begin(&mut self, status: http::StatusCode, out: &mut Vec<u8>) {
+    pub fn begin(&mut self, status: http::StatusCode, out: &mut Vec<u8>) {
         if let Some((least, last)) = self.resized.take() {
             if least < last {
                 write_integer(out, 5, form::RESIZE, least);
@@ -105,12 +107,7 @@ impl Encoder {
     }
 
     /// Adds serialised lines (`name: value\r\n`), but those whose name `is_left_out`.
-    pub(in crate::listen) fn lines(
-        &mut self,
-        lines: &[u8],
-        is_left_out: fn(&[u8]) -> bool,
-        out: &mut Vec<u8>,
-    ) {
+    pub fn lines(&mut self, lines: &[u8], is_left_out: fn(&[u8]) -> bool, out: &mut Vec<u8>) {
         let mut rest = lines;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (line, after) = rest.split_at(end);
@@ -126,7 +123,7 @@ impl Encoder {
     }
 
     /// Adds one field that will hardly come again.
-    pub(in crate::listen) fn literal(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    pub fn literal(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let index = static_index(name);
         write_integer(out, 4, form::LITERAL, index);
         if index == 0 {
@@ -136,7 +133,7 @@ impl Encoder {
     }
 
     /// Adds one field; its name is in lower case.
-    pub(in crate::listen) fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         if name == b"set-cookie" {
             // RFC 7541 §7.1.3: not even proxies may put it into a table.
             write_integer(out, 4, form::NEVER_INDEXED, static_index(name));

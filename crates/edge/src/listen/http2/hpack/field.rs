@@ -11,7 +11,7 @@ use crate::listen::http1::target;
 
 /// A field's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::listen) enum Name {
+pub enum Name {
     /// `:method`
     Method,
     /// `:scheme`
@@ -43,7 +43,7 @@ impl Name {
 
 /// What `:scheme` names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::listen) enum TargetScheme {
+pub enum TargetScheme {
     /// `http` or `https`: which of them the connection says better than the client.
     Web,
     /// One that we do not serve.
@@ -52,7 +52,7 @@ pub(in crate::listen) enum TargetScheme {
 
 /// A field with a value that is fit for its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::listen) enum Field {
+pub enum Field {
     /// `:method`
     Method(Method),
     /// `:scheme`

@@ -12,9 +12,9 @@ mod huffman;
 mod integer;
 mod table;
 
-pub(in crate::listen) use decode::{DecodeError, Decoder};
-pub(in crate::listen) use encode::Encoder;
-pub(in crate::listen) use field::{Field, TargetScheme};
+pub use decode::{DecodeError, Decoder};
+pub use encode::Encoder;
+pub use field::{Field, TargetScheme};
 
 /// Bytes of a dynamic table unless a side says otherwise (RFC 9113 §6.5.2); we never ask for more.
 const TABLE_BYTES: usize = 4_096;

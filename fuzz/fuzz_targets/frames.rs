@@ -1,6 +1,0 @@
-#![no_main]
-
-#[path = "../laws/mod.rs"]
-mod laws;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| laws::judge("frames", bytes));
