@@ -96,7 +96,7 @@ pub(crate) fn hpack(bytes: &[u8]) {
         if decoder
             .decode(block, |field, bytes| {
                 size += bytes;
-                fields.push(field)
+                fields.push(field);
             })
             .is_err()
         {

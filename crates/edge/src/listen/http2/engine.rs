@@ -15,7 +15,6 @@ use super::inbound::{Event, Fault, settings};
 use super::output::Output;
 use super::priority::Priority;
 use super::stream::{Progress, Stream};
-use super::upload::Broken;
 use super::wakes::Wakes;
 use super::{CONNECTION_WINDOW, DEFAULT_WINDOW, MAX_STREAMS, STREAM_WINDOW};
 use crate::exchange::Client;
@@ -59,8 +58,8 @@ pub(super) struct Engine<H> {
     /// What it takes for a new one.
     pub(super) stream_window: i64,
     /// What we still take for all streams, and what we have read and not granted anew.
-    receive_window: usize,
-    credit: usize,
+    pub(super) receive_window: usize,
+    pub(super) credit: usize,
     going: Going,
     /// The stream that was served last among equals.
     pub(super) turn: u32,
@@ -117,7 +116,6 @@ impl<H: Handler> Engine<H> {
     pub(super) fn take(&mut self, event: Event<'_>) -> Result<(), Fault> {
         match event {
             Event::Nothing => Ok(()),
-            Event::Useless => self.budget.steer(),
             Event::Block { stream, ends, is_selfish, block } => {
                 self.take_block(stream, ends, is_selfish, block)
             }
@@ -149,7 +147,7 @@ impl<H: Handler> Engine<H> {
                 Ok(())
             }
             Event::Settings(payload) => self.take_settings(payload),
-            Event::SettingsTaken | Event::GoAway => self.budget.steer(),
+            Event::SettingsTaken | Event::GoAway | Event::Useless => self.budget.steer(),
             Event::Ping(data) => {
                 self.budget.steer()?;
                 frame::write(self.output.bytes(), kind::PING, flag::ACK, 0, &data);
@@ -225,68 +223,6 @@ impl<H: Handler> Engine<H> {
         Ok(())
     }
 
-    fn begin_data(
-        &mut self,
-        id: u32,
-        counts: usize,
-        unread: usize,
-        ends: bool,
-    ) -> Result<(), Fault> {
-        self.check_not_idle(id)?;
-        if counts == unread && !ends {
-            self.budget.steer()?;
-        }
-        let left = self.receive_window.checked_sub(counts);
-        self.receive_window = left.ok_or(Fault(Code::FLOW_CONTROL_ERROR))?;
-        self.grant(unread);
-        let was_reset = self.was_reset(id);
-        let Some(stream) = self.find(id) else {
-            // §5.1: what was on the way when we reset it is let pass.
-            return if was_reset { Ok(()) } else { Err(Fault(Code::STREAM_CLOSED)) };
-        };
-        let Some(feed) = stream.feed.as_mut().filter(|_| !stream.has_ended) else {
-            return self.break_stream(id, Code::STREAM_CLOSED);
-        };
-        if feed.count(counts).is_err() {
-            return self.break_stream(id, Code::FLOW_CONTROL_ERROR);
-        }
-        stream.credit += unread;
-        Ok(())
-    }
-
-    fn take_data(&mut self, id: u32, bytes: &[u8]) -> Result<(), Fault> {
-        let feed = self.find(id).and_then(|stream| stream.feed.as_mut());
-        match feed.map_or(Ok(bytes.len()), |feed| feed.take(bytes)) {
-            Ok(unread) => {
-                self.grant(unread);
-                Ok(())
-            }
-            Err(broken) => {
-                self.grant(bytes.len());
-                self.break_content(id, broken)
-            }
-        }
-    }
-
-    fn end_data(&mut self, id: u32) -> Result<(), Fault> {
-        let Some(stream) = self.find(id) else { return Ok(()) };
-        stream.has_ended = true;
-        match stream.feed.as_mut().map_or(Ok(()), |feed| feed.finish(None)) {
-            Ok(()) => Ok(()),
-            Err(broken) => self.break_content(id, broken),
-        }
-    }
-
-    fn break_content(&mut self, id: u32, broken: Broken) -> Result<(), Fault> {
-        self.break_stream(
-            id,
-            match broken {
-                Broken::Window => Code::FLOW_CONTROL_ERROR,
-                Broken::Length => Code::PROTOCOL_ERROR,
-            },
-        )
-    }
-
     pub(super) fn poll_stream(&mut self, id: u32) {
         self.tend_feed(id);
         let Some(stream) = find(&mut self.streams, id) else { return };
@@ -302,40 +238,6 @@ impl<H: Handler> Engine<H> {
         }
     }
 
-    /// Grants what the reader of a request's content has made room for.
-    fn tend_feed(&mut self, id: u32) {
-        let Some(stream) = self.find(id) else { return };
-        let Some(feed) = &mut stream.feed else { return };
-        let progress = feed.progress();
-        stream.credit += progress.taken;
-        let wants_continue =
-            progress.wants_continue && matches!(stream.answer, Progress::Waiting(_));
-        // Half a window at a time: a client is never out of window while we are quick.
-        let is_due = !stream.has_ended && stream.credit >= STREAM_WINDOW as usize / 2;
-        let credit = if is_due { std::mem::take(&mut stream.credit) } else { 0 };
-        feed.grant(credit);
-        if wants_continue {
-            self.write_interim(id, http::StatusCode::CONTINUE);
-        }
-        if let Some(credit) = u32::try_from(credit).ok().filter(|credit| *credit > 0) {
-            let bytes = credit.to_be_bytes();
-            frame::write(self.output.bytes(), kind::WINDOW_UPDATE, 0, id, &bytes);
-        }
-        self.grant(progress.taken);
-    }
-
-    /// Gives the connection's window so much back.
-    fn grant(&mut self, bytes: usize) {
-        self.credit += bytes;
-        if self.credit < CONNECTION_WINDOW as usize / 2 {
-            return;
-        }
-        let credit = std::mem::take(&mut self.credit);
-        self.receive_window += credit;
-        let bytes = u32::try_from(credit).unwrap_or(MAX_WINDOW).to_be_bytes();
-        frame::write(self.output.bytes(), kind::WINDOW_UPDATE, 0, 0, &bytes);
-    }
-
     /// True for a stream that we have reset of late.
     pub(super) fn was_reset(&self, id: u32) -> bool {
         self.was_reset.contains(&id)
@@ -346,7 +248,7 @@ impl<H: Handler> Engine<H> {
     }
 
     /// §5.1: most frames on a stream that was never opened are an error of the connection.
-    fn check_not_idle(&self, id: u32) -> Result<(), Fault> {
+    pub(super) fn check_not_idle(&self, id: u32) -> Result<(), Fault> {
         let is_idle = id > self.last_stream || id.is_multiple_of(2);
         if is_idle { Err(Fault(Code::PROTOCOL_ERROR)) } else { Ok(()) }
     }

@@ -7,7 +7,7 @@ use http::header::COOKIE;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
-use super::hpack::{Field, TargetScheme};
+use super::hpack::{Field, Reading, TargetScheme};
 use super::priority::Priority;
 use crate::exchange::Head;
 use crate::listen::http1::head::{HeadError, HeadLimits, content_length};
@@ -52,8 +52,8 @@ impl From<HeadError> for Refusal {
 pub(super) struct Builder {
     method: Option<Method>,
     scheme: Option<TargetScheme>,
-    authority: Option<Option<Arc<str>>>,
-    path: Option<Option<PathAndQuery>>,
+    authority: Option<Reading<Arc<str>>>,
+    path: Option<Reading<PathAndQuery>>,
     host: Option<HeaderValue>,
     length: Option<HeaderValue>,
     cookie: Option<Crumbs>,
@@ -175,7 +175,9 @@ impl Builder {
         let (Some(scheme), Some(path)) = (self.scheme, self.path) else {
             return Err(Refusal::Malformed);
         };
-        let path = path.filter(|_| scheme == TargetScheme::Web).ok_or(HeadError::BadTarget)?;
+        let (TargetScheme::Web, Reading::Clear(path)) = (scheme, path) else {
+            return Err(HeadError::BadTarget.into());
+        };
         if path.as_str().len() > limits.target_bytes {
             return Err(HeadError::TargetTooLong.into());
         }
@@ -214,10 +216,14 @@ impl Builder {
 
 /// RFC 9113 §8.3.1: `:authority`, or Host; two that differ are a trap for somebody.
 fn authority(
-    pseudo: Option<Option<Arc<str>>>,
+    pseudo: Option<Reading<Arc<str>>>,
     host: Option<&HeaderValue>,
 ) -> Result<String, HeadError> {
-    let pseudo = pseudo.map(|pseudo| pseudo.ok_or(HeadError::BadHost)).transpose()?;
+    let pseudo = match pseudo {
+        Some(Reading::Ambiguous) => return Err(HeadError::BadHost),
+        Some(Reading::Clear(pseudo)) => Some(pseudo),
+        None => None,
+    };
     let Some(host) = host else {
         return pseudo.map_or(Err(HeadError::BadHost), |pseudo| Ok(String::from(&*pseudo)));
     };

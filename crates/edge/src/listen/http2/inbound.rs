@@ -16,7 +16,7 @@ const WRONG: Fault = Fault(Code::PROTOCOL_ERROR);
 const WRONG_SIZE: Fault = Fault(Code::FRAME_SIZE_ERROR);
 
 /// What has come.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event<'a> {
     /// A whole field block.
     Block {
@@ -227,7 +227,7 @@ impl Inbound {
         let mut is_selfish = false;
         if head.has(flag::PRIORITY) {
             let (priority, rest) = payload.split_first_chunk::<5>().ok_or(WRONG_SIZE)?;
-            is_selfish = depends_on(priority) == head.stream;
+            is_selfish = depends_on(*priority) == head.stream;
             payload = rest;
         }
         let (stream, ends) = (head.stream, head.has(flag::END_STREAM));
@@ -264,8 +264,8 @@ impl Inbound {
     }
 }
 
-fn depends_on(priority: &[u8; 5]) -> u32 {
-    let [a, b, c, d, _] = *priority;
+fn depends_on(priority: [u8; 5]) -> u32 {
+    let [a, b, c, d, _] = priority;
     u32::from_be_bytes([a, b, c, d]) & MAX_WINDOW
 }
 
@@ -300,7 +300,7 @@ fn control<'a>(head: &FrameHead, payload: &'a [u8]) -> Result<Event<'a>, Fault> 
         kind::PRIORITY => {
             let error = match payload.first_chunk::<5>() {
                 Some(priority) if payload.len() == 5 => {
-                    (depends_on(priority) == stream).then_some(Code::PROTOCOL_ERROR)
+                    (depends_on(*priority) == stream).then_some(Code::PROTOCOL_ERROR)
                 }
                 _ => Some(Code::FRAME_SIZE_ERROR),
             };

@@ -167,7 +167,7 @@ impl Content {
                 return Piece::Broken(Error::new(ErrorKind::Internal, why));
             }
         }
-        if self.source.as_ref().is_some_and(|source| source.is_end_stream()) {
+        if self.source.as_ref().is_some_and(HttpBody::is_end_stream) {
             self.source = None;
             self.is_awake = false;
         }

@@ -98,7 +98,7 @@ mod tests {
     use http::Method;
     use http::uri::PathAndQuery;
 
-    use super::super::field::TargetScheme;
+    use super::super::field::{Reading, TargetScheme};
     use super::*;
 
     fn bytes(hex: &str) -> Vec<u8> {
@@ -134,8 +134,8 @@ mod tests {
             let mut decoder = Decoder::new();
             let get = Field::Method(Method::GET);
             let web = Field::Scheme(TargetScheme::Web);
-            let path = |path| Field::Path(Some(PathAndQuery::from_static(path)));
-            let named = Field::Authority(Some("www.example.com".into()));
+            let path = |path| Field::Path(Reading::Clear(PathAndQuery::from_static(path)));
+            let named = Field::Authority(Reading::Clear("www.example.com".into()));
             let [first, second, third] = blocks.map(|block| decode(&mut decoder, block));
             let expected = [get.clone(), web.clone(), path("/"), named.clone()];
             assert_eq!(first.as_deref(), Ok(&expected[..]));

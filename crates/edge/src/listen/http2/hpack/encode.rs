@@ -11,8 +11,9 @@ use super::integer::{write_integer, write_plain, write_shortest};
 use super::table::STATIC;
 use super::{ENTRY_BYTES, TABLE_BYTES};
 
-/// Fields seen once that are remembered for the second time.
-const SEEN: usize = 64;
+/// Places in which fields and names are looked up. Two that fall together displace each other, which costs
+/// some bytes and nothing else.
+const PLACES: usize = 64;
 
 /// Index of the newest entry of the dynamic table (RFC 7541 §2.3.3).
 const NEWEST: usize = STATIC.len() + 1;
@@ -29,19 +30,29 @@ mod form {
 /// One connection's outbound direction.
 #[derive(Debug)]
 pub struct Encoder {
-    /// Newest first.
+    /// The table, newest first.
     sent: VecDeque<Sent>,
+    /// How many were ever added: each has its number, from 1 on.
+    added: u32,
     bytes: usize,
     most: usize,
     /// The smallest and the last bound that the client has set since the last block (§4.2).
     resized: Option<(usize, usize)>,
-    seen: Box<[u32; SEEN]>,
+    /// Fields that were seen, by their hashes, and where they stand in the table.
+    seen: Box<[Seen; PLACES]>,
+    /// The same for names.
+    names: Box<[Seen; PLACES]>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    hash: u32,
+    /// Number of the entry; 0 if there is none.
+    number: u32,
 }
 
 #[derive(Debug)]
 struct Sent {
-    hash: u32,
-    name_hash: u32,
     name_bytes: usize,
     text: Box<[u8]>,
 }
@@ -66,10 +77,12 @@ impl Encoder {
     pub fn new() -> Encoder {
         Encoder {
             sent: VecDeque::new(),
+            added: 0,
             bytes: 0,
             most: TABLE_BYTES,
             resized: None,
-            seen: Box::new([0; SEEN]),
+            seen: Box::new([Seen::default(); PLACES]),
+            names: Box::new([Seen::default(); PLACES]),
         }
     }
 
@@ -140,31 +153,32 @@ impl Encoder {
             return write_plain(out, value);
         }
         let name_hash = hash(0, name);
-        let hash = hash(name_hash, value);
-        let found = self
-            .sent
-            .iter()
-            .position(|sent| sent.hash == hash && sent.name() == name && sent.value() == value);
-        if let Some(nth) = found {
+        let field_hash = hash(name_hash, value);
+        let seen = place(&mut self.seen, field_hash);
+        let is_known = seen.hash == field_hash;
+        let number = seen.number;
+        *seen = Seen { hash: field_hash, number: if is_known { number } else { 0 } };
+        let is_it = |sent: &Sent| sent.name() == name && sent.value() == value;
+        if is_known
+            && let Some(nth) = self.nth(number).filter(|nth| self.sent.get(*nth).is_some_and(is_it))
+        {
             return write_integer(out, 7, form::INDEXED, NEWEST + nth);
         }
         let index = match static_index(name) {
             0 => self.index_of_name(name_hash, name),
             index => index,
         };
-        let is_worth_it = index == 0 || self.has_seen(hash);
+        let is_worth_it = index == 0 || is_known;
         if is_worth_it && name.len() + value.len() + ENTRY_BYTES <= self.most {
             write_integer(out, 6, form::ADDED, index);
             if index == 0 {
                 write_shortest(out, name);
             }
             write_shortest(out, value);
-            self.add(Sent {
-                hash,
-                name_hash,
-                name_bytes: name.len(),
-                text: [name, value].concat().into(),
-            });
+            let text = [name, value].concat().into();
+            let number = self.add(Sent { name_bytes: name.len(), text });
+            *place(&mut self.seen, field_hash) = Seen { hash: field_hash, number };
+            *place(&mut self.names, name_hash) = Seen { hash: name_hash, number };
             return;
         }
         write_integer(out, 4, form::LITERAL, index);
@@ -174,22 +188,28 @@ impl Encoder {
         write_plain(out, value);
     }
 
-    /// Index of an entry with this name and any value; 0 if there is none.
-    fn index_of_name(&self, name_hash: u32, name: &[u8]) -> usize {
-        let is_it = |sent: &Sent| sent.name_hash == name_hash && sent.name() == name;
-        self.sent.iter().position(is_it).map_or(0, |nth| NEWEST + nth)
+    /// Where the entry with this number stands, if it has not left yet.
+    fn nth(&self, number: u32) -> Option<usize> {
+        let nth = self.added.wrapping_sub(number) as usize;
+        (number != 0 && nth < self.sent.len()).then_some(nth)
     }
 
-    /// True the second time; the first time is noted.
-    fn has_seen(&mut self, hash: u32) -> bool {
-        let place = self.seen.get_mut(hash as usize % SEEN);
-        place.is_some_and(|place| std::mem::replace(place, hash) == hash)
+    /// Index of an entry with this name and any value; 0 if none is found.
+    fn index_of_name(&mut self, name_hash: u32, name: &[u8]) -> usize {
+        let Seen { hash, number } = *place(&mut self.names, name_hash);
+        let nth = self.nth(number).filter(|_| hash == name_hash);
+        let is_it = |nth: &usize| self.sent.get(*nth).is_some_and(|sent| sent.name() == name);
+        nth.filter(is_it).map_or(0, |nth| NEWEST + nth)
     }
 
-    fn add(&mut self, sent: Sent) {
+    /// Adds an entry that fits, and gives its number.
+    fn add(&mut self, sent: Sent) -> u32 {
         self.make_room(sent.bytes());
         self.bytes += sent.bytes();
         self.sent.push_front(sent);
+        // Numbers may come round: whatever is found by one is compared.
+        self.added = self.added.wrapping_add(1).max(1);
+        self.added
     }
 
     fn make_room(&mut self, bytes: usize) {
@@ -199,6 +219,11 @@ impl Encoder {
             self.bytes -= oldest.bytes();
         }
     }
+}
+
+fn place(places: &mut [Seen; PLACES], hash: u32) -> &mut Seen {
+    let [first, ..] = hash.to_le_bytes();
+    &mut places[usize::from(first) % PLACES]
 }
 
 /// Quick, and harmless if it collides: what it finds is compared.

@@ -50,6 +50,21 @@ pub enum TargetScheme {
     Other,
 }
 
+/// A value as all programs read it, or one that they might read in two ways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reading<T> {
+    /// There is one way to read it.
+    Clear(T),
+    /// There is more than one, or none.
+    Ambiguous,
+}
+
+impl<T> From<Option<T>> for Reading<T> {
+    fn from(value: Option<T>) -> Reading<T> {
+        value.map_or(Reading::Ambiguous, Reading::Clear)
+    }
+}
+
 /// A field with a value that is fit for its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Field {
@@ -57,10 +72,10 @@ pub enum Field {
     Method(Method),
     /// `:scheme`
     Scheme(TargetScheme),
-    /// `:authority`, lower case; `None` if it could be read in two ways.
-    Authority(Option<Arc<str>>),
-    /// `:path`; `None` if it could be read in two ways.
-    Path(Option<PathAndQuery>),
+    /// `:authority`, lower case.
+    Authority(Reading<Arc<str>>),
+    /// `:path`
+    Path(Reading<PathAndQuery>),
     /// An ordinary field.
     Plain(HeaderName, HeaderValue),
     /// What makes a message malformed (RFC 9113 §8.2.1, §8.3).
@@ -71,18 +86,20 @@ impl Field {
     pub(super) fn of(name: Name, value: &[u8]) -> Field {
         let field = match &name {
             Name::Method => Method::from_bytes(value).ok().map(Field::Method),
-            Name::Scheme if value.is_empty() => None,
-            Name::Scheme => {
+            Name::Scheme if !value.is_empty() => {
                 let is_web = [&b"http"[..], b"https"].iter().any(|s| value.eq_ignore_ascii_case(s));
                 Some(Field::Scheme(if is_web { TargetScheme::Web } else { TargetScheme::Other }))
             }
-            Name::Authority => Some(Field::Authority(target::authority(value).map(Arc::from))),
-            Name::Path if value.is_empty() => None,
-            Name::Path => Some(Field::Path(target::path_and_query(value))),
+            Name::Authority => {
+                Some(Field::Authority(target::authority(value).map(Arc::from).into()))
+            }
+            Name::Path if !value.is_empty() => {
+                Some(Field::Path(target::path_and_query(value).into()))
+            }
             Name::Plain(name) if !has_blank_edges(value) => {
                 HeaderValue::from_bytes(value).ok().map(|value| Field::Plain(name.clone(), value))
             }
-            Name::Plain(_) | Name::OtherPseudo | Name::Malformed => None,
+            _ => None,
         };
         field.unwrap_or(Field::Malformed(name))
     }
@@ -137,10 +154,16 @@ mod tests {
         assert_eq!(of(":method", "PURGE"), Field::Method(Method::from_bytes(b"PURGE").expect("m")));
         assert_eq!(of(":scheme", "HTTPS"), Field::Scheme(TargetScheme::Web));
         assert_eq!(of(":scheme", "ftp"), Field::Scheme(TargetScheme::Other));
-        assert_eq!(of(":authority", "A.example:80"), Field::Authority(Some("a.example:80".into())));
-        assert_eq!(of(":authority", "u@a"), Field::Authority(None));
-        assert_eq!(of(":path", "/a?b"), Field::Path(Some(PathAndQuery::from_static("/a?b"))));
-        assert_eq!(of(":path", "/a#b"), Field::Path(None));
+        assert_eq!(
+            of(":authority", "A.example:80"),
+            Field::Authority(Reading::Clear("a.example:80".into()))
+        );
+        assert_eq!(of(":authority", "u@a"), Field::Authority(Reading::Ambiguous));
+        assert_eq!(
+            of(":path", "/a?b"),
+            Field::Path(Reading::Clear(PathAndQuery::from_static("/a?b")))
+        );
+        assert_eq!(of(":path", "/a#b"), Field::Path(Reading::Ambiguous));
         let empty = Field::Plain(http::header::ACCEPT, HeaderValue::from_static(""));
         assert_eq!(of("accept", ""), empty);
     }

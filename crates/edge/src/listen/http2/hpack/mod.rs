@@ -14,7 +14,7 @@ mod table;
 
 pub use decode::{DecodeError, Decoder};
 pub use encode::Encoder;
-pub use field::{Field, TargetScheme};
+pub use field::{Field, Name, Reading, TargetScheme};
 
 /// Bytes of a dynamic table unless a side says otherwise (RFC 9113 §6.5.2); we never ask for more.
 const TABLE_BYTES: usize = 4_096;

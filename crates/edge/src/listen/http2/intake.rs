@@ -1,0 +1,107 @@
+//! From frames of content to whoever reads it, and the windows that go with it (RFC 9113 §5.2, §6.1).
+
+use super::engine::Engine;
+use super::frame::{self, Code, MAX_WINDOW, kind};
+use super::inbound::Fault;
+use super::stream::Progress;
+use super::upload::Broken;
+use super::{CONNECTION_WINDOW, STREAM_WINDOW};
+use crate::listen::Handler;
+
+impl<H: Handler> Engine<H> {
+    pub(super) fn begin_data(
+        &mut self,
+        id: u32,
+        counts: usize,
+        unread: usize,
+        ends: bool,
+    ) -> Result<(), Fault> {
+        self.check_not_idle(id)?;
+        if counts == unread && !ends {
+            self.budget.steer()?;
+        }
+        let left = self.receive_window.checked_sub(counts);
+        self.receive_window = left.ok_or(Fault(Code::FLOW_CONTROL_ERROR))?;
+        self.grant(unread);
+        let was_reset = self.was_reset(id);
+        let Some(stream) = self.find(id) else {
+            // §5.1: what was on the way when we reset it is let pass.
+            return if was_reset { Ok(()) } else { Err(Fault(Code::STREAM_CLOSED)) };
+        };
+        let Some(feed) = stream.feed.as_mut().filter(|_| !stream.has_ended) else {
+            return self.break_stream(id, Code::STREAM_CLOSED);
+        };
+        if feed.count(counts).is_err() {
+            return self.break_stream(id, Code::FLOW_CONTROL_ERROR);
+        }
+        stream.credit += unread;
+        Ok(())
+    }
+
+    pub(super) fn take_data(&mut self, id: u32, bytes: &[u8]) -> Result<(), Fault> {
+        let feed = self.find(id).and_then(|stream| stream.feed.as_mut());
+        match feed.map_or(Ok(bytes.len()), |feed| feed.take(bytes)) {
+            Ok(unread) => {
+                self.grant(unread);
+                Ok(())
+            }
+            Err(broken) => {
+                self.grant(bytes.len());
+                self.break_content(id, broken)
+            }
+        }
+    }
+
+    pub(super) fn end_data(&mut self, id: u32) -> Result<(), Fault> {
+        let Some(stream) = self.find(id) else { return Ok(()) };
+        stream.has_ended = true;
+        match stream.feed.as_mut().map_or(Ok(()), |feed| feed.finish(None)) {
+            Ok(()) => Ok(()),
+            Err(broken) => self.break_content(id, broken),
+        }
+    }
+
+    fn break_content(&mut self, id: u32, broken: Broken) -> Result<(), Fault> {
+        self.break_stream(
+            id,
+            match broken {
+                Broken::Window => Code::FLOW_CONTROL_ERROR,
+                Broken::Length => Code::PROTOCOL_ERROR,
+            },
+        )
+    }
+
+    /// Grants what the reader of a request's content has made room for.
+    pub(super) fn tend_feed(&mut self, id: u32) {
+        let Some(stream) = self.find(id) else { return };
+        let Some(feed) = &mut stream.feed else { return };
+        let progress = feed.progress();
+        stream.credit += progress.taken;
+        let wants_continue =
+            progress.wants_continue && matches!(stream.answer, Progress::Waiting(_));
+        // Half a window at a time: a client is never out of window while we are quick.
+        let is_due = !stream.has_ended && stream.credit >= STREAM_WINDOW as usize / 2;
+        let credit = if is_due { std::mem::take(&mut stream.credit) } else { 0 };
+        feed.grant(credit);
+        if wants_continue {
+            self.write_interim(id, http::StatusCode::CONTINUE);
+        }
+        if let Some(credit) = u32::try_from(credit).ok().filter(|credit| *credit > 0) {
+            let bytes = credit.to_be_bytes();
+            frame::write(self.output.bytes(), kind::WINDOW_UPDATE, 0, id, &bytes);
+        }
+        self.grant(progress.taken);
+    }
+
+    /// Gives the connection's window so much back.
+    pub(super) fn grant(&mut self, bytes: usize) {
+        self.credit += bytes;
+        if self.credit < CONNECTION_WINDOW as usize / 2 {
+            return;
+        }
+        let credit = std::mem::take(&mut self.credit);
+        self.receive_window += credit;
+        let bytes = u32::try_from(credit).unwrap_or(MAX_WINDOW).to_be_bytes();
+        frame::write(self.output.bytes(), kind::WINDOW_UPDATE, 0, 0, &bytes);
+    }
+}
