@@ -1,3 +1,4 @@
+// Long: one test an attack, and the table of violations.
 //! HTTP/2 clients that break the protocol or use it to make us work: each ends in GOAWAY, having
 //! cost little.
 

@@ -1,0 +1,227 @@
+//! HTTP/2 streams side by side: windows, turns, and clients that do not take what they asked for.
+
+mod listening;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_edge::config::admit::Admit;
+use forebay_edge::config::listen::{Listen, Protocol};
+use forebay_edge::exchange::{Answer, Body, Exchange};
+use forebay_signals::clock;
+use listening::frames::{self, DATA, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, WINDOW_UPDATE, Wire};
+use listening::{Server, echo, listen, until, with_server};
+
+fn plain() -> Listen {
+    listen(Protocol::Plain)
+}
+
+/// Asks for much with a window of nothing or little.
+async fn ask_without_window(server: &Server, window: u32) -> Wire {
+    let mut wire = Wire::connect(server.address).await;
+    let mut settings = vec![0, 4];
+    settings.extend_from_slice(&window.to_be_bytes());
+    wire.send(&frames::frame(frames::SETTINGS, 0, 0, &settings)).await.expect("written");
+    wire.send(&frames::get(1, "/")).await.expect("written");
+    wire
+}
+
+#[test]
+fn a_client_that_grants_no_window_is_closed_on() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(100), ..plain() };
+    for length in [10, 10_000_000] {
+        for window in [0, 5] {
+            let handler = move |_: Exchange| async move {
+                Answer::new(Body::from(Bytes::from(vec![b'x'; length])))
+            };
+            with_server(&settings, &Admit::default(), handler, |server| async move {
+                let mut wire = ask_without_window(&server, window).await;
+                assert_eq!(wire.goaway().await, frames::ENHANCE_YOUR_CALM);
+                drop(wire);
+                let counters = server.entrance.counters();
+                until("it is counted", || counters.stalled.value() == 1).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn a_client_that_takes_little_by_little_gets_all() {
+    let settings = Listen {
+        blocked_write_timeout: Duration::from_millis(200),
+        idle_timeout: Duration::from_millis(50),
+        ..plain()
+    };
+    let handler = |_: Exchange| async { Answer::new(Body::from("twelve bytes")) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut wire = ask_without_window(&server, 0).await;
+        let mut received = Vec::new();
+        while received.len() < 12 {
+            clock::sleep(Duration::from_millis(60)).await;
+            let update = frames::frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 2]);
+            wire.send(&update).await.expect("the connection lives");
+            received.extend(wire.wait_for(&[DATA]).await.expect("content").payload);
+        }
+        assert_eq!(received, b"twelve bytes");
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_is_closed_on() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(100), ..plain() };
+    let handler =
+        |_: Exchange| async { Answer::new(Body::from(Bytes::from(vec![b'x'; 64_000_000]))) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut wire = ask_without_window(&server, 0x7fff_ffff).await;
+        let update = frames::frame(WINDOW_UPDATE, 0, 0, &[0x7f, 0, 0, 0]);
+        wire.send(&update).await.expect("written");
+        let counters = server.entrance.counters();
+        until("it is counted", || counters.stalled.value() == 1).await;
+    });
+}
+
+fn with_field(stream: u32, flags: u8, method: &str, name: &str, value: &str) -> Vec<u8> {
+    let mut fields = frames::request("/");
+    fields[0].1 = method;
+    fields.push((name, value));
+    frames::frame(HEADERS, flags, stream, &frames::block(&fields))
+}
+
+#[test]
+fn a_stream_that_is_not_taken_ends_alone() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(200), ..plain() };
+    let handler = |_: Exchange| async { Answer::new(Body::from("twelve bytes")) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut wire = ask_without_window(&server, 0).await;
+        wire.send(&frames::get(3, "/")).await.expect("written");
+        let (mut received, mut given_up) = (Vec::new(), None);
+        while received.len() < 12 {
+            clock::sleep(Duration::from_millis(60)).await;
+            let update = frames::frame(WINDOW_UPDATE, 0, 3, &[0, 0, 0, 2]);
+            wire.send(&update).await.expect("the connection lives");
+            let frame = wire.wait_for(&[DATA, RST_STREAM]).await.expect("it lives");
+            if frame.kind == RST_STREAM {
+                given_up = Some((frame.stream, frame.error_code()));
+            } else {
+                assert_eq!(frame.stream, 3);
+                received.extend(frame.payload);
+            }
+        }
+        assert_eq!(received, b"twelve bytes");
+        assert_eq!(given_up, Some((1, frames::CANCEL)));
+        assert_eq!(server.entrance.counters().stalled.value(), 1);
+    });
+}
+
+#[test]
+fn a_client_that_waits_for_100_gets_it() {
+    with_server(&plain(), &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let head = with_field(1, frames::END_HEADERS, "POST", "expect", "100-continue");
+        wire.send(&head).await.expect("written");
+        let interim = wire.wait_for(&[HEADERS]).await.expect("an interim answer");
+        assert_eq!(interim.payload, b"\x08\x03100");
+        assert_eq!(interim.flags, frames::END_HEADERS);
+        wire.send(&frames::frame(DATA, frames::END_STREAM, 1, b"x")).await.expect("written");
+        let answer = wire.wait_for(&[DATA]).await.expect("an answer");
+        assert_eq!(answer.payload, b"POST / x");
+    });
+}
+
+#[test]
+fn a_head_that_does_not_end_is_given_up() {
+    let settings = Listen { head_timeout: Duration::from_millis(100), ..plain() };
+    let whole = frames::get(1, "/");
+    let in_parts = frames::frame(HEADERS, frames::END_STREAM, 1, &whole[9..]);
+    for head in [&in_parts[..], &whole[..whole.len() - 1]] {
+        with_server(&settings, &Admit::default(), echo, |server| async move {
+            let mut wire = Wire::connect(server.address).await;
+            wire.send(head).await.expect("written");
+            assert_eq!(wire.goaway().await, frames::ENHANCE_YOUR_CALM);
+        });
+    }
+}
+
+#[test]
+fn an_upload_gets_on_inside_its_frame() {
+    let settings = Listen { content_grace: Duration::from_millis(300), ..plain() };
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let frame = frames::frame(DATA, frames::END_STREAM, 1, &[b'x'; 400]);
+        let (head, content) = frame.split_at(9);
+        wire.send(&[frames::post(1, "/"), head.to_vec()].concat()).await.expect("written");
+        // 400 B/s, where 240 are asked for; the whole frame takes three times as long as the grace.
+        for piece in content.chunks(20) {
+            clock::sleep(Duration::from_millis(50)).await;
+            wire.send(piece).await.expect("the connection lives");
+        }
+        let answer = wire.wait_for(&[DATA]).await.expect("an answer");
+        assert_eq!(answer.payload.len(), "POST / ".len() + 400);
+    });
+}
+
+#[test]
+fn what_is_urgent_comes_first() {
+    let handler = |_: Exchange| async { Answer::new(Body::from("y".repeat(30_000))) };
+    with_server(&plain(), &Admit::default(), handler, |server| async move {
+        let mut wire = ask_without_window(&server, 0).await;
+        let flags = frames::END_HEADERS | frames::END_STREAM;
+        for (stream, priority) in [(3, "u=5"), (5, "u=1"), (7, "u=5"), (9, "u=4, i")] {
+            let head = with_field(stream, flags, "GET", "priority", priority);
+            wire.send(&head).await.expect("written");
+        }
+        let later = [&7_u32.to_be_bytes()[..], b"u=0"].concat();
+        wire.send(&frames::frame(frames::PRIORITY_UPDATE, 0, 0, &later)).await.expect("written");
+        // Room for two answers and a half of the connection's 65,535 bytes.
+        let settings = [&[0, 4][..], &100_000_u32.to_be_bytes()].concat();
+        wire.send(&frames::frame(frames::SETTINGS, 0, 0, &settings)).await.expect("written");
+        let mut order = Vec::new();
+        let mut received = 0;
+        while received < 65_535 {
+            let frame = wire.wait_for(&[DATA]).await.expect("content");
+            received += frame.payload.len();
+            order.push(frame.stream);
+        }
+        order.dedup();
+        // Stream 1 says nothing: urgency 3.
+        assert_eq!(order, [7, 5, 1]);
+    });
+}
+
+#[test]
+fn an_answer_before_the_end_of_an_upload_ends_the_upload() {
+    let handler = |_: Exchange| async { Answer::new(Body::from("no")) };
+    with_server(&plain(), &Admit::default(), handler, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&frames::post(1, "/")).await.expect("written");
+        let reset = wire.wait_for(&[RST_STREAM]).await.expect("a reset");
+        assert_eq!((reset.stream, reset.error_code()), (1, NO_ERROR));
+        // What was on its way does no harm, and its window comes back.
+        for _ in 0..100 {
+            let content = frames::frame(DATA, 0, 1, &[b'x'; 16_384]);
+            wire.send(&content).await.expect("written");
+        }
+        wire.send(&frames::get(3, "/")).await.expect("written");
+        let answer = wire.wait_for(&[DATA, GOAWAY, RST_STREAM]).await.expect("an answer");
+        assert_eq!((answer.kind, answer.stream), (DATA, 3));
+    });
+}
+
+#[test]
+fn a_reader_that_stands_still_stops_the_client() {
+    let handler = |exchange: Exchange| async move {
+        let _unread = exchange.body;
+        std::future::pending::<Answer>().await
+    };
+    with_server(&plain(), &Admit::default(), handler, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&frames::post(1, "/")).await.expect("written");
+        // The window of the stream, and one byte.
+        for _ in 0..16 {
+            wire.send(&frames::frame(DATA, 0, 1, &[b'x'; 16_384])).await.expect("written");
+        }
+        wire.send(&frames::frame(DATA, 0, 1, b"x")).await.expect("written");
+        let reset = wire.wait_for(&[RST_STREAM, GOAWAY]).await.expect("an end");
+        assert_eq!((reset.kind, reset.error_code()), (RST_STREAM, frames::FLOW_CONTROL_ERROR));
+    });
+}
