@@ -1,7 +1,5 @@
 //! What others may see of the edge: the reading door.
 
-use std::fmt::Write;
-
 use forebay_signals::clock;
 use forebay_signals::journal::Entry;
 use forebay_signals::prometheus::Page;
@@ -124,14 +122,9 @@ pub fn metrics(edge: &Edge) -> String {
     page.sample("forebay_edge_in_flight", &[], edge.in_flight.count());
     page.family("forebay_edge_log_lines_lost_total", "counter", "Access log lines dropped.");
     page.sample("forebay_edge_log_lines_lost_total", &[], edge.snapshot().log.lost());
-    let mut text = page.finish();
-    let version = env!("CARGO_PKG_VERSION");
-    writeln!(
-        text,
-        "# TYPE forebay_build_info gauge\nforebay_build_info{{version=\"{version}\"}} 1"
-    )
-    .expect("writing to a String does not fail");
-    text
+    page.family("forebay_build_info", "gauge", "1, with the version that runs.");
+    page.sample("forebay_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+    page.finish()
 }
 
 fn write_listen(edge: &Edge, page: &mut Page) {

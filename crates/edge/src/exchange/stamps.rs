@@ -82,14 +82,33 @@ impl Stamps {
         self.left_us[room as usize].map(|us| Duration::from_micros(u64::from(us)))
     }
 
-    /// Time spent in each room that was visited, in order.
+    /// Time spent in each room that was visited, in the order of time: `compress` works on what `origin` has
+    /// brought.
     pub fn spans(&self) -> impl Iterator<Item = (Room, Duration)> + '_ {
+        const IN_TIME: [Room; Room::ALL.len()] =
+            [Room::Listen, Room::Admit, Room::Route, Room::Cache, Room::Origin, Room::Compress];
         let mut before = 0;
-        Room::ALL.into_iter().filter_map(move |room| {
+        IN_TIME.into_iter().filter_map(move |room| {
             let left = self.left_us[room as usize]?;
             let span = left.saturating_sub(before);
             before = left.max(before);
             Some((room, Duration::from_micros(u64::from(span))))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_of_the_origin_is_not_that_of_compress() {
+        let began = clock::now();
+        let mut stamps = Stamps::new(began);
+        for (room, us) in [(Room::Cache, 10), (Room::Origin, 1_010), (Room::Compress, 1_030)] {
+            stamps.leave_at(room, began + Duration::from_micros(us));
+        }
+        let spans: Vec<_> = stamps.spans().map(|(room, span)| (room, span.as_micros())).collect();
+        assert_eq!(spans, [(Room::Cache, 10), (Room::Origin, 1_000), (Room::Compress, 20)]);
     }
 }

@@ -49,8 +49,9 @@ pub(super) async fn through(
     }
     ask.body = std::mem::take(&mut exchange.body);
     ask.upgrade = exchange.upgrade.take();
-    let answer = upstream.fetch(ask).await?;
+    let fetched = upstream.fetch(ask).await;
     exchange.leave(Room::Origin);
+    let answer = fetched?;
     notes.status = notes.status.answered(answer.status);
     invalidate(edge, exchange, &answer);
     let is_for_one = crate::compress::Shared::No;

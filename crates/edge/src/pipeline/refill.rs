@@ -74,7 +74,9 @@ pub(super) async fn ask(
                 (reader, true)
             }
         };
-        let head = match reader.head().await {
+        let arrived = reader.head().await;
+        exchange.leave(Room::Origin);
+        let head = match arrived {
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
@@ -83,7 +85,6 @@ pub(super) async fn ask(
             }
             Err(Missed::Failed(error)) => return rescue(edge, exchange, held, error, notes),
         };
-        exchange.leave(Room::Origin);
         if let Some(secondary) = head.other_variant(&exchange.head.fields, site.policy()) {
             // They read a variant that is not ours. Those who want ours gather under its own name.
             if !key.ends_with(&secondary) {

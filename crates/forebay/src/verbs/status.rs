@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use forebay_edge::origin::ServerView;
+use forebay_edge::origin::{LastError, ServerView};
 use forebay_edge::view::Status;
 use forebay_signals::clock;
 
@@ -42,10 +42,11 @@ pub(crate) fn run(admin: &str, show: Show) -> Result<ExitCode, Problem> {
             report::data(&text);
             return Ok(ExitCode::SUCCESS);
         }
-        // Home, text with the rest of each line cleared, the rest of the screen cleared.
+        // Home, text with the rest of each line cleared, the rest of the screen cleared. Lines that are too
+        // long are cut at the edge of the screen, or each of them would push the others down.
         let text = text.replace('\n', "\x1b[K\n");
         let clear = if before.is_none() { "\x1b[2J" } else { "" };
-        report::data(&format!("{clear}\x1b[H{text}\x1b[J"));
+        report::data(&format!("{clear}\x1b[H\x1b[?7l{text}\x1b[?7h\x1b[J"));
         before = Some(now);
         clock::block_for(EVERY);
     }
@@ -68,10 +69,10 @@ fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
     writeln!(out, "forebay {} · {} for {}", now.version, now.state, span(now.uptime_s))?;
     writeln!(
         out,
-        "{} connections · {} requests in flight · {} objects, {} of {} ({used} %)",
-        now.connections,
-        now.in_flight,
-        cache.objects,
+        "{} · {} in flight · {}, {} of {} ({used} %)",
+        count(now.connections.unsigned_abs(), "connection"),
+        count(now.in_flight as u64, "request"),
+        count(cache.objects, "object"),
         bytes(cache.bytes),
         bytes(cache.limit_bytes),
     )?;
@@ -102,7 +103,7 @@ fn write_routes(
             out,
             "{:<18} {:>8} {:>7} {:>7} {:>7} {:>7} {:>7} {:>9} {:>9}",
             clip(&route.name, 18),
-            requests / seconds,
+            rate(requests, seconds),
             (100 * hits).checked_div(requests).map_or_else(|| "-".into(), |p| p.to_string()),
             since(route.stale, old.map(|o| o.stale)),
             since(route.misses + route.revalidated, old.map(|o| o.misses + o.revalidated)),
@@ -130,7 +131,7 @@ fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
                 state(server),
                 server.in_flight,
                 server.requests,
-                server.last_error.as_ref().map_or("-", |error| error.what.as_str()),
+                server.last_error.as_ref().map_or_else(|| "-".into(), error),
             )?;
         }
     }
@@ -153,6 +154,26 @@ fn write_changes(out: &mut String, now: &Status) -> std::fmt::Result {
 
 fn state(server: &ServerView) -> &str {
     if server.is_healthy { "well" } else { "sick" }
+}
+
+/// What went wrong, and how long ago: a server that is well again keeps its last error.
+fn error(error: &LastError) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(error.at_ms);
+    let ago = clock::wall().duration_since(at).unwrap_or_default();
+    format!("{} ago: {}", span(ago.as_secs()), error.what)
+}
+
+fn count(number: u64, of: &str) -> String {
+    format!("{number} {of}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Whole numbers from ten on; below, a visitor now and then shall show.
+fn rate(requests: u64, seconds: u64) -> String {
+    let tenths = 10 * requests / seconds;
+    if tenths >= 100 {
+        return (tenths / 10).to_string();
+    }
+    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 fn clip(text: &str, most: usize) -> String {
@@ -184,5 +205,27 @@ fn bytes(n: u64) -> String {
         1024..1_048_576 => format!("{} KiB", n >> 10),
         1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
         _ => format!("{}.{} GiB", n >> 30, (n >> 20) % 1024 * 10 / 1024),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_visitor_now_and_then_shows_and_one_thing_is_one() {
+        assert_eq!(
+            [rate(3, 10), rate(99, 10), rate(100, 10), rate(0, 1)],
+            ["0.3", "9.9", "10", "0.0"]
+        );
+        assert_eq!([count(1, "object"), count(2, "object")], ["1 object", "2 objects"]);
+    }
+
+    #[test]
+    fn an_old_error_says_how_old_it_is() {
+        let at = clock::wall() - Duration::from_secs(130);
+        let at_ms = u64::try_from(at.duration_since(UNIX_EPOCH).expect("later").as_millis());
+        let text = error(&LastError { at_ms: at_ms.expect("fits"), what: "no connection".into() });
+        assert_eq!(text, "2 min 10 s ago: no connection");
     }
 }
