@@ -57,7 +57,7 @@ pub enum ErrorKind {
     OriginTimeout,
     /// The origin's answer breaks the protocol or broke off.
     OriginProtocol,
-    /// A fault of ours.
+    /// A fault of ours. The last of the list: [`ErrorKind::ALL`] counts up to it.
     Internal,
 }
 
@@ -75,6 +75,28 @@ pub struct Facts {
 }
 
 impl ErrorKind {
+    /// All of them, for the reference.
+    pub const ALL: [ErrorKind; ErrorKind::Internal as usize + 1] = [
+        ErrorKind::BadMessage,
+        ErrorKind::VersionNotSupported,
+        ErrorKind::NotImplemented,
+        ErrorKind::HeadTooLarge,
+        ErrorKind::UriTooLong,
+        ErrorKind::ContentTooLarge,
+        ErrorKind::ClientTimeout,
+        ErrorKind::ClientGone,
+        ErrorKind::Misdirected,
+        ErrorKind::ExpectationFailed,
+        ErrorKind::NoRoute,
+        ErrorKind::NotCached,
+        ErrorKind::Saturated,
+        ErrorKind::OriginUnavailable,
+        ErrorKind::OriginUnreachable,
+        ErrorKind::OriginTimeout,
+        ErrorKind::OriginProtocol,
+        ErrorKind::Internal,
+    ];
+
     /// The one place where a kind becomes status, label, side and sentence.
     pub fn facts(self) -> Facts {
         use ErrorKind as K;
@@ -126,6 +148,34 @@ impl ErrorKind {
     }
 }
 
+impl ErrorKind {
+    /// For those who run the edge: what is behind it, and what to do. Markdown, for the reference.
+    #[rustfmt::skip]
+    pub fn remedy(self) -> &'static str {
+        use ErrorKind as K;
+        match self {
+            K::BadMessage => "The request can be read in two ways, or breaks HTTP; its connection ends. Mend the client, or what stands before the edge. Content on a `GET` is refused where a policy stores: give that path a route with the policy `pass`.",
+            K::VersionNotSupported => "The client speaks neither HTTP/1.0, HTTP/1.1 nor HTTP/2.",
+            K::NotImplemented => "A transfer coding besides `chunked`, or `CONNECT`. A browser sends neither.",
+            K::HeadTooLarge => "Mostly too many or too large cookies. Mend the application that sets them, or raise `admit.max_head` or `admit.max_fields`.",
+            K::UriTooLong => "Raise `admit.max_uri`, or send what is so long as content.",
+            K::ContentTooLarge => "An upload above `admit.max_content`, or above the route's own `route.max_content`.",
+            K::ClientTimeout => "The head did not come within `listen.head_timeout`, or content more slowly than `listen.min_content_rate`.",
+            K::ClientGone => "The client closed its connection while it sent. Nothing to do; in a log only.",
+            K::Misdirected => "The host of the request is not in the certificate of its connection. Add the name to the certificate, or one that has it to `listen.certificates`.",
+            K::ExpectationFailed => "An `Expect` besides `100-continue`.",
+            K::NoRoute => "No `[[route]]` matches host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
+            K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
+            K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",
+            K::OriginUnavailable => "Every server of the origin is sick, or its breaker is open after `origin.breaker_failures` failures in a row. `forebay status` shows the last error of each.",
+            K::OriginUnreachable => "No connection: nobody listens at that address, a firewall drops it, or TLS fails (name, authority). The status names the cause for each server.",
+            K::OriginTimeout => "No head of an answer within `origin.try_timeout` (a try) or `origin.total_timeout` (all of them). Look for what is slow in the application before you raise them.",
+            K::OriginProtocol => "The application's answer breaks HTTP, or broke off: a crash in the middle, a wrong `Content-Length`, fields that are too large, TLS spoken on a plain port.",
+            K::Internal => "A fault of Forebay. The log on standard error has the cause; please report it.",
+        }
+    }
+}
+
 /// An error of the edge.
 #[derive(Debug)]
 pub struct Error {
@@ -172,5 +222,21 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_listed_once_under_a_label_of_its_own() {
+        let mut labels: Vec<_> = ErrorKind::ALL.iter().map(|kind| kind.facts().label).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        assert_eq!(labels.len(), ErrorKind::ALL.len());
+        for (place, kind) in ErrorKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "{kind:?}");
+        }
     }
 }

@@ -52,6 +52,19 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// All of them, for the reference.
+    #[rustfmt::skip]
+    pub const ALL: [Rule; Rule::RequestMaxStale as usize + 1] = {
+        use Rule as R;
+        [
+            R::SMaxage, R::MaxAge, R::Expires, R::CdnCacheControl, R::SurrogateControl,
+            R::PolicyTtl, R::PolicyErrorTtl, R::Heuristic, R::NoCache, R::MustRevalidate,
+            R::ProxyRevalidate, R::Stale, R::StaleTooLong, R::StaleWhileRevalidate,
+            R::PolicyStaleWhileRevalidate, R::StaleIfError, R::PolicyStaleIfError, R::Disconnected,
+            R::RequestNoCache, R::RequestMaxAge, R::RequestMinFresh, R::RequestMaxStale,
+        ]
+    };
+
     /// Token for `Cache-Status` and metrics.
     pub fn label(self) -> &'static str {
         self.facts().0
@@ -135,6 +148,17 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// All of them, for the reference.
+    #[rustfmt::skip]
+    pub const ALL: [Refusal; Refusal::NothingToReuse as usize + 1] = {
+        use Refusal as R;
+        [
+            R::Method, R::PolicyOff, R::RequestNoStore, R::Status, R::NotUnderstood, R::NoStore,
+            R::Private, R::SetCookie, R::Authorization, R::Cookie, R::VaryStar, R::VarySecret,
+            R::VaryUnusable, R::NoFreshness, R::TooLarge, R::NothingToReuse,
+        ]
+    };
+
     /// True if another request for the same might have its answer stored: it says nothing of the answer.
     pub fn is_of_request(self) -> bool {
         matches!(
@@ -186,10 +210,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_is_listed_once() {
+        for (place, rule) in Rule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, place, "{rule:?}");
+        }
+        for (place, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, place, "{refusal:?}");
+        }
+    }
+
+    #[test]
     fn labels_are_tokens_of_structured_fields() {
-        let refusals = [Refusal::Method, Refusal::VaryStar, Refusal::NothingToReuse];
-        let labels = refusals.iter().map(|refusal| refusal.label());
-        for label in labels.chain([Rule::SMaxage.label(), Rule::Disconnected.label()]) {
+        let refusals = Refusal::ALL.into_iter().map(Refusal::label);
+        for label in refusals.chain(Rule::ALL.into_iter().map(Rule::label)) {
             assert!(label.starts_with(|first: char| first.is_ascii_lowercase()), "`{label}`");
             assert!(
                 label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
