@@ -7,6 +7,7 @@ mod deep;
 mod demo;
 mod generate;
 mod peers;
+mod screens;
 mod steps;
 mod test;
 
@@ -20,6 +21,7 @@ cargo xtask TASK [ARGUMENTS]
   check             formatting, lints, docs, dependencies, sizes, walls, generated files
   bench [edge]      measure against nginx, Varnish and H2O (see BENCHMARKING.md)
   generate          write docs/reference anew from the binary
+  screens           take the pictures of the documents from the running demo (needs Chromium)
   deep              what takes too long for CI: features one by one, fuzzing, long runs
 ";
 
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "check" => none(rest).and_then(|()| check::run()),
         "bench" => bench::run(rest),
         "generate" => none(rest).and_then(|()| generate::run()),
+        "screens" => none(rest).and_then(|()| screens::run()),
         "deep" => none(rest).and_then(|()| deep::run()),
         "help" | "-h" | "--help" => {
             steps::print(USAGE);

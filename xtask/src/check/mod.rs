@@ -37,6 +37,6 @@ pub(crate) fn run() -> Outcome {
 }
 
 /// Success with a remark, or all problems in one text.
-fn verdict(problems: &[String], remark: String) -> Result<String, String> {
+pub(crate) fn verdict(problems: &[String], remark: String) -> Result<String, String> {
     if problems.is_empty() { Ok(remark) } else { Err(problems.join("\n")) }
 }
