@@ -9,6 +9,9 @@ mod run;
 mod settings;
 mod verbs;
 
+#[cfg(test)]
+mod documents_tests;
+
 use std::process::ExitCode;
 
 use cli::{Cache, Cli, Verb};
