@@ -2,7 +2,11 @@
 
 mod child;
 mod faults;
+#[path = "../listening/frames.rs"]
+#[expect(dead_code, reason = "the client's tests use all of it")]
+mod frames;
 mod hostile;
+mod hostile_http2;
 mod protocols;
 mod refused;
 mod serving;

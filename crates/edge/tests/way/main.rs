@@ -5,5 +5,6 @@ mod parts;
 mod purging;
 mod sharing;
 mod shedding;
+mod streaming;
 mod support;
 mod users;
