@@ -1,7 +1,11 @@
 //! The real executable in a fresh folder: what it prints, how it ends, what it does to clients.
 
+mod demo;
+mod live;
+mod metrics;
 mod operators;
 mod refusals;
 mod serving;
+mod shapes;
 mod support;
 mod wrapping;

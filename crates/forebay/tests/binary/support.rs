@@ -255,10 +255,14 @@ pub(crate) fn get(port: u16, path: &str) -> String {
 
 /// One request to this host on a connection of its own.
 pub(crate) fn ask(port: u16, host: &str, path: &str) -> String {
+    send(port, &format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+}
+
+/// One message on a connection of its own, and what comes until the end.
+pub(crate) fn send(port: u16, message: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).expect("written");
+    stream.write_all(message.as_bytes()).expect("written");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     answer

@@ -1,0 +1,175 @@
+//! `forebay demo` as a user runs it.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use super::support::{forebay, outcome, send, wait_for};
+
+struct Demo {
+    process: Child,
+    port: u16,
+    admin: String,
+    said: String,
+}
+
+impl Demo {
+    fn start(more: &[&str]) -> Demo {
+        let mut process = forebay(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(more)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut lines = BufReader::new(process.stderr.take().expect("piped")).lines();
+        let mut said = String::new();
+        while !said.contains("Ctrl-C ends it") {
+            let line = lines.next().unwrap_or_else(|| panic!("it ended:\n{said}"));
+            said = said + &line.expect("text") + "\n";
+        }
+        // Whatever it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        let after = |mark: &str| {
+            let rest = said.split(mark).nth(1).and_then(|rest| rest.split_whitespace().next());
+            rest.unwrap_or_else(|| panic!("no {mark:?} in:\n{said}")).to_owned()
+        };
+        let port = after("http://127.0.0.1:").trim_end_matches('/').parse().expect("a port");
+        let admin = after("status --admin ");
+        Demo { process, port, admin, said }
+    }
+
+    fn get(&self, path: &str, fields: &str) -> String {
+        let head = format!(
+            "GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{fields}\r\n"
+        );
+        send(self.port, &head)
+    }
+
+    fn post(&self, path: &str, fields: &str, form: &str) -> String {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{fields}\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        send(self.port, &head)
+    }
+
+    fn status(&self) -> serde_json::Value {
+        let status = outcome(&["status", "--json", "--admin", &self.admin]);
+        serde_json::from_str(&status.data).unwrap_or_else(|error| panic!("{error}: {status:?}"))
+    }
+
+    fn requests(&self) -> u64 {
+        let status = self.status();
+        let routes = status["routes"].as_array().expect("a list");
+        routes.iter().filter_map(|route| route["requests"].as_u64()).sum()
+    }
+
+    fn servers_that_are_well(&self) -> usize {
+        let status = self.status();
+        let servers = status["origins"][0]["servers"].as_array().expect("a list");
+        servers.iter().filter(|server| server["is_healthy"] == true).count()
+    }
+
+    fn interrupt(mut self) -> ExitStatus {
+        let pid = self.process.id().to_string();
+        let sent = Command::new("kill").args(["-s", "INT", &pid]).status().expect("kill is there");
+        assert!(sent.success());
+        wait_for("its end", || self.process.try_wait().expect("ours"))
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// What stands between two marks.
+fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
+    let rest = text.split(begin).nth(1).unwrap_or_else(|| panic!("no {begin:?} in:\n{text}"));
+    rest.split(end).next().unwrap_or_default()
+}
+
+#[test]
+fn the_demo_serves_a_shop_and_is_quiet_without_traffic() {
+    let demo = Demo::start(&["--no-traffic"]);
+    assert!(!demo.said.contains("A few visitors"), "{}", demo.said);
+    let front = demo.get("/", "");
+    assert!(front.starts_with("HTTP/1.1 200") && front.contains("Weir &amp; Sons"), "{front}");
+    assert!(demo.get("/", "").contains("cache-status: Forebay; hit"), "the second time is a hit");
+    let product = between(&front, "href=\"/products/", "\"").to_owned();
+    assert!(demo.get(&format!("/products/{product}"), "").starts_with("HTTP/1.1 200"));
+    for asset in [
+        between(&front, "rel=\"stylesheet\" href=\"", "\""),
+        between(&front, "<script src=\"", "\""),
+    ] {
+        let answer = demo.get(asset, "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{asset}: {answer}");
+        assert!(answer.contains("immutable"), "{asset}: {answer}");
+        assert!(demo.get(asset, "").contains("cache-status: Forebay; hit"), "{asset}");
+    }
+    let api = demo.get("/api/products", "");
+    let list: serde_json::Value =
+        serde_json::from_str(api.split("\r\n\r\n").nth(1).unwrap_or_default()).expect("JSON");
+    assert!(list.to_string().contains(&product), "{list}");
+    // Nobody but us has asked, before and now.
+    assert_eq!(demo.requests(), 8);
+}
+
+#[test]
+fn a_visitor_signs_up_by_a_form_of_his_own_and_nobody_else_sees_him() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let form = demo.get("/signup", "");
+    assert!(!form.contains("; stored"), "{form}");
+    let token = between(&form, "name=\"token\" value=\"", "\"").to_owned();
+    let other = demo.get("/signup", "");
+    let other = between(&other, "name=\"token\" value=\"", "\"");
+    assert_ne!(token, other, "each form has a token of its own");
+    let cookie = format!("Cookie: {}\r\n", between(&form, "set-cookie: ", ";"));
+    let filled =
+        |token: &str| format!("token={token}&name=Ada+of+the+weir&email=ada%40shop.example");
+    for forged in
+        [demo.post("/signup", "", &filled(&token)), demo.post("/signup", &cookie, &filled(other))]
+    {
+        assert!(forged.starts_with("HTTP/1.1 403"), "a forged form is refused: {forged}");
+    }
+    let done = demo.post("/signup", &cookie, &filled(&token));
+    assert!(done.starts_with("HTTP/1.1 303") && done.contains("location: /account"), "{done}");
+    let name = format!("Cookie: {}\r\n", between(&done, "set-cookie: ", ";"));
+    let account = demo.get("/account", &name);
+    assert!(account.contains("Good day, Ada of the weir"), "{account}");
+    let stranger = demo.get("/account", "");
+    assert!(stranger.starts_with("HTTP/1.1 303") && !stranger.contains("Ada"), "{stranger}");
+    for page in ["/", "/cart", "/signup"] {
+        assert!(!demo.get(page, "").contains("Ada"), "{page}");
+    }
+}
+
+#[test]
+fn one_origin_goes_and_returns_and_visitors_see_no_error() {
+    let demo = Demo::start(&[]);
+    assert!(demo.said.contains("A few visitors"), "{}", demo.said);
+    let pages = ["/", "/search?q=lantern", "/api/products"];
+    let look = |well: usize| {
+        wait_for("the other origin", || {
+            for page in pages {
+                let answer = demo.get(page, "");
+                assert!(answer.starts_with("HTTP/1.1 200"), "{page}: {answer}");
+            }
+            (demo.servers_that_are_well() == well).then_some(())
+        });
+    };
+    look(2);
+    // It goes after twenty seconds and stays away for ten.
+    look(1);
+    look(2);
+    assert!(demo.requests() > 100, "visitors browse along");
+    let status = demo.status();
+    assert_eq!(status["routes"][0]["errors"], 0, "{status:#}");
+    let port = demo.port;
+    let end = demo.interrupt();
+    assert!(end.success(), "{end}");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nothing listens any more");
+}
