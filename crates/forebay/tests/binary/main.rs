@@ -8,4 +8,5 @@ mod refusals;
 mod serving;
 mod shapes;
 mod support;
+mod world;
 mod wrapping;

@@ -64,13 +64,27 @@ impl Running {
 
     /// With a config file that listens on a free port.
     pub(crate) fn with_config(config: &str) -> Running {
+        Running::with_config_and(config, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn with_config_and(config: &str, variables: &[(&str, &str)]) -> Running {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("forebay.toml");
         fs::write(&file, config).expect("written");
-        Running::start_in(folder, &["--config", &file.to_string_lossy()], &[])
+        Running::spawn(folder, &["--config", &file.to_string_lossy()], &[], variables)
     }
 
     pub(crate) fn start_in(folder: TempDir, flags: &[&str], command: &[&str]) -> Running {
+        Running::spawn(folder, flags, command, &[])
+    }
+
+    fn spawn(
+        folder: TempDir,
+        flags: &[&str],
+        command: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Running {
         let mut args = vec!["run", "--cores", "1", "--admin", "127.0.0.1:0"];
         if !flags.contains(&"--config") {
             args.extend(["--listen", "127.0.0.1:0"]);
@@ -82,6 +96,7 @@ impl Running {
         }
         let mut process = forebay(&args)
             .current_dir(folder.path())
+            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
