@@ -40,17 +40,10 @@ fn features(steps: &mut Steps, metadata: &Metadata) {
 }
 
 fn fuzz(steps: &mut Steps) {
-    // Through rustup, for the cargo that runs us has its toolchain chosen.
-    let nightly = |arguments: &[&str]| {
-        let mut command = Command::new("rustup");
-        command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());
-        command
+    let Some(fuzzer) = [nightly as Fuzzer, stable].into_iter().find(|fuzzer| is_there(*fuzzer))
+    else {
+        return steps.skip("fuzzing", "needs `cargo install cargo-fuzz --locked`");
     };
-    if steps::output(&mut nightly(&["--version"])).is_err() {
-        let reason =
-            "needs `rustup toolchain install nightly` and `cargo install cargo-fuzz --locked`";
-        return steps.skip("fuzzing", reason);
-    }
     for target in fuzz_targets() {
         steps.step(&format!("fuzz {target}"), || {
             // Finds go to a folder of their own: the corpus under version control stays small.
@@ -59,10 +52,31 @@ fn fuzz(steps: &mut Steps) {
             let found = found.to_string_lossy().into_owned();
             let time = format!("-max_total_time={FUZZ_SECONDS}");
             let seeds = format!("fuzz/corpus/{target}");
-            let mut run = nightly(&["run", &target, &found, &seeds, "--", &time]);
+            let mut run = fuzzer(&["run", &target, &found, &seeds, "--", &time]);
             steps::run(&mut run).map(|()| format!("{FUZZ_SECONDS} s without a find"))
         });
     }
+}
+
+/// `cargo fuzz` with these arguments.
+type Fuzzer = fn(&[&str]) -> Command;
+
+/// Through rustup, for the cargo that runs us has its toolchain chosen.
+fn nightly(arguments: &[&str]) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", "fuzz"]).args(arguments).current_dir(root());
+    command
+}
+
+/// The sanitizers that it asks for are in a stable compiler too, behind this variable.
+fn stable(arguments: &[&str]) -> Command {
+    let mut command = cargo(&["fuzz"]);
+    command.args(arguments).env("RUSTC_BOOTSTRAP", "1");
+    command
+}
+
+fn is_there(fuzzer: Fuzzer) -> bool {
+    steps::output(&mut fuzzer(&["--version"])).is_ok()
 }
 
 /// Kill and soak runs: tests named `deep_*` and marked `#[ignore = "deep: …"]`, one at a time, for each

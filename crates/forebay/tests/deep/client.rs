@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use crate::origin::{SUM, length, sum};
 use crate::support::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,6 +21,17 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// Panics unless this is what the origin has made for `path`, byte for byte.
+    pub(crate) fn check(&self, path: &str) {
+        let fields = self.head.lines().filter_map(|line| line.split_once(": "));
+        let found = fields.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(SUM));
+        let expected = found.and_then(|(_, sum)| sum.parse().ok());
+        assert_eq!(Some(sum(&self.content)), expected, "`{path}` has other content: {}", self.head);
+        assert_eq!(self.content.len(), length(path), "{}", self.head);
+        let text = String::from_utf8_lossy(&self.content);
+        assert_eq!(text.split(' ').nth(1), Some(path), "it is another path's");
+    }
+
     pub(crate) fn is_failure_of_ours(&self) -> bool {
         self.status >= 500 && self.head.to_ascii_lowercase().contains("\r\nforebay-error:")
     }

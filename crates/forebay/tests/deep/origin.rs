@@ -2,17 +2,33 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::support::wait_for;
+
 /// Paths with large answers.
 pub(crate) const BIG: &str = "/big/";
+/// The field with the sum of an answer's content, as its origin has made it.
+pub(crate) const SUM: &str = "content-sum";
 
-/// The content of a path: 4 KiB of it, or 512 KiB.
-pub(crate) fn content(path: &str) -> Vec<u8> {
-    let length = if path.starts_with(BIG) { 512 * 1024 } else { 4096 };
-    path.bytes().chain([b' ']).cycle().take(length).collect()
+/// The content of a path: 4 KiB of it, or 512 KiB. It begins with the number of the answer, so that no two
+/// answers are equal, and repeats the path, so that none can pass for another's.
+fn content(path: &str, number: usize) -> Vec<u8> {
+    let begin = format!("{number} ").into_bytes();
+    begin.into_iter().chain(path.bytes().chain([b' ']).cycle()).take(length(path)).collect()
+}
+
+pub(crate) fn length(path: &str) -> usize {
+    if path.starts_with(BIG) { 512 * 1024 } else { 4096 }
+}
+
+/// FNV-1a of 64 bits: each byte and its place count.
+pub(crate) fn sum(content: &[u8]) -> u64 {
+    content.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 pub(crate) struct Mortal {
@@ -21,9 +37,18 @@ pub(crate) struct Mortal {
 }
 
 struct Life {
-    is_over: Arc<AtomicBool>,
+    state: Arc<State>,
     open: Arc<Mutex<Vec<TcpStream>>>,
     accepts: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct State {
+    is_over: AtomicBool,
+    /// From now on answers stand still in the middle of their content.
+    holds: AtomicBool,
+    /// Those that do.
+    held: AtomicUsize,
 }
 
 impl Mortal {
@@ -33,10 +58,18 @@ impl Mortal {
         Mortal { port, life: Some(Life::of(listener)) }
     }
 
+    /// Waits until an answer stands in the middle of its content, and closes there.
+    pub(crate) fn close_within_an_answer(&mut self) {
+        let state = Arc::clone(&self.life.as_ref().expect("it lives").state);
+        state.holds.store(true, Ordering::SeqCst);
+        wait_for("an answer under way", || (state.held.load(Ordering::SeqCst) > 0).then_some(()));
+        self.close();
+    }
+
     /// Nobody listens, and every connection is cut where it is.
     pub(crate) fn close(&mut self) {
         let life = self.life.take().expect("it lives");
-        life.is_over.store(true, Ordering::SeqCst);
+        life.state.is_over.store(true, Ordering::SeqCst);
         // Wakes the accept; refused only if it has ended already.
         drop(TcpStream::connect(("127.0.0.1", self.port)));
         life.accepts.join().expect("it ended well");
@@ -54,24 +87,26 @@ impl Mortal {
 
 impl Life {
     fn of(listener: TcpListener) -> Life {
-        let (is_over, open) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
-        let (ends, list) = (Arc::clone(&is_over), Arc::clone(&open));
+        let (state, open) = (Arc::new(State::default()), Arc::new(Mutex::new(Vec::new())));
+        let (shared, list) = (Arc::clone(&state), Arc::clone(&open));
         let accepts = std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                if ends.load(Ordering::SeqCst) {
+                if shared.is_over.load(Ordering::SeqCst) {
                     return;
                 }
                 let held = stream.try_clone().expect("a descriptor");
                 list.lock().expect("nobody panicked").push(held);
+                let state = Arc::clone(&shared);
                 // A connection that is cut ends its own thread.
-                std::thread::spawn(move || drop(serve(stream)));
+                std::thread::spawn(move || drop(serve(stream, &state)));
             }
         });
-        Life { is_over, open, accepts }
+        Life { state, open, accepts }
     }
 }
 
-fn serve(mut stream: TcpStream) -> io::Result<()> {
+fn serve(mut stream: TcpStream, state: &State) -> io::Result<()> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     stream.set_nodelay(true)?;
     let mut lines = BufReader::new(stream.try_clone()?);
     loop {
@@ -86,13 +121,21 @@ fn serve(mut stream: TcpStream) -> io::Result<()> {
         let sent = sent.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
         lines.read_exact(&mut vec![0; sent])?;
         let path = head.split(' ').nth(1).unwrap_or_default();
-        let content = content(path);
+        let content = content(path, NUMBER.fetch_add(1, Ordering::SeqCst));
         let keeps = if path.starts_with("/hit/") { "s-maxage=600" } else { "no-store" };
         let head = format!(
-            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nCache-Control: {keeps}\r\n\r\n",
-            content.len()
+            "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n{SUM}: {}\r\nCache-Control: {keeps}\r\n\r\n",
+            content.len(),
+            sum(&content)
         );
         let content = if lower.starts_with("head ") { &[][..] } else { &content };
-        stream.write_all(&[head.as_bytes(), content].concat())?;
+        let (begin, end) = content.split_at(content.len() / 2);
+        stream.write_all(&[head.as_bytes(), begin].concat())?;
+        if state.holds.load(Ordering::SeqCst) && !end.is_empty() {
+            state.held.fetch_add(1, Ordering::SeqCst);
+            // The cut ends this; nobody sends any more.
+            lines.read_exact(&mut [0])?;
+        }
+        stream.write_all(end)?;
     }
 }
