@@ -77,7 +77,7 @@ fn ends_in_an_error(name: &'static str, bytes: Vec<u8>, times: usize) {
         let (_origins, upstream) = one(server);
         let fetched = async {
             let answer = upstream.fetch(post("x")).await?;
-            answer.body.collect().await.map(|whole| whole.to_bytes())
+            answer.body.collect().await.map(http_body_util::Collected::to_bytes)
         };
         let fetched = clock::timeout(Duration::from_secs(10), fetched).await;
         let error = fetched.unwrap_or_else(|_| panic!("{name}: no end")).expect_err(name);
