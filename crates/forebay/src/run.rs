@@ -95,7 +95,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         };
         let threads = start_cores(&edge, cores)?;
         desk.is_starting.store(false, Ordering::Release);
-        edge.journal.write("forebay", format!("serving on {cores} cores"));
+        let plural = if cores == 1 { "" } else { "s" };
+        edge.journal.write("forebay", format!("serving on {cores} core{plural}"));
         (plan.ready)(&edge, &address);
         signals.until_the_end(&desk, child.as_ref()).await;
         tokio::select! {

@@ -87,7 +87,9 @@ impl Fill {
         let answer = match fetched {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::debug!(%error, "fill failed");
+                // Those who wait are told the kind alone: here its source is known last.
+                let source = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(%error, source, "fill failed");
                 return lead.fail(&error);
             }
         };
