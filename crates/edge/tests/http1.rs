@@ -208,6 +208,83 @@ fn continue_is_sent_when_the_handler_wants_the_content() {
 }
 
 #[test]
+fn continue_never_lands_inside_an_answer_that_has_begun() {
+    // Its content is its request's: the reader asks for it only once the answer is on its way.
+    let streams = |exchange: Exchange| async move { Answer::new(Body::stream(exchange.body)) };
+    with_server(Settings::default(), streams, |mut stream, _| async move {
+        let head =
+            b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n";
+        stream.write_all(head).await.expect("written");
+        let text = read_until(&mut stream, "\r\n\r\n").await;
+        assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("connection: close"), "{text}");
+        // RFC 9110 §10.1.1: a client does not wait for ever.
+        stream.write_all(b"ok").await.expect("written");
+        assert_eq!(read_all(&mut stream).await, "ok");
+    });
+}
+
+#[test]
+fn requests_sent_ahead_while_an_answer_is_waited_for_are_kept_in_order() {
+    let slow_at_first = |exchange: Exchange| async move {
+        if exchange.head.uri.path() == "/0" {
+            clock::sleep(Duration::from_millis(100)).await;
+        }
+        echo(exchange).await
+    };
+    with_server(Settings::default(), slow_at_first, |stream, _| async move {
+        let (mut reads, mut writes) = stream.into_split();
+        // More than a head may weigh, so that not all of it may be read ahead.
+        let count = 2_000;
+        let sends = tokio::spawn(async move {
+            for n in 0..count {
+                let request = format!("GET /{n} HTTP/1.1\r\nHost: a\r\n\r\n");
+                writes.write_all(request.as_bytes()).await.expect("written");
+            }
+            writes.write_all(b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await
+        });
+        let mut text = String::new();
+        reads.read_to_string(&mut text).await.expect("answers");
+        sends.await.expect("no panic").expect("written");
+        let paths: Vec<_> = text.split("GET /").skip(1).collect();
+        assert_eq!(paths.len(), count + 1);
+        for (n, path) in paths.iter().take(count).enumerate() {
+            assert!(path.starts_with(&format!("{n} ")), "{n}: {path}");
+        }
+    });
+}
+
+#[test]
+fn a_client_that_leaves_while_it_waits_ends_the_wait() {
+    struct Dropped(Arc<std::sync::atomic::AtomicBool>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let dropped = Arc::<std::sync::atomic::AtomicBool>::default();
+    let handler = {
+        let dropped = Arc::clone(&dropped);
+        move |_: Exchange| {
+            let held = Dropped(Arc::clone(&dropped));
+            async move {
+                let answer = std::future::pending().await;
+                drop(held);
+                answer
+            }
+        }
+    };
+    with_server(Settings::default(), handler, |mut stream, drain| async move {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
+        while drain.held() == 0 {
+            tokio::task::yield_now().await;
+        }
+        stream.shutdown().await.expect("its half ends");
+        assert_eq!(read_all(&mut stream).await, "", "half-closed is as good as gone");
+    });
+    assert!(dropped.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+#[test]
 fn content_that_nobody_reads_passes_by() {
     let ignores = |exchange: Exchange| async move {
         Answer::new(Body::from(exchange.head.uri.path().to_owned()))

@@ -1,6 +1,7 @@
 //! The whole way on real sockets: client, edge, origin.
 
 mod introduced;
+mod leaving;
 mod parts;
 mod purging;
 mod sharing;

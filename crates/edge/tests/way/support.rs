@@ -123,6 +123,15 @@ async fn origin(
     }
 }
 
+/// Waits until `is_true`, at most some seconds.
+pub(crate) async fn until(what: &str, is_true: impl Fn() -> bool) {
+    let deadline = clock::now() + Duration::from_secs(10);
+    while !is_true() {
+        assert!(clock::now() < deadline, "in vain: {what}");
+        clock::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 pub(crate) async fn ask(port: u16, message: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the edge listens");
     stream.write_all(message.as_bytes()).await.expect("written");

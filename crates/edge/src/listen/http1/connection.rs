@@ -11,18 +11,17 @@ use std::time::Duration;
 use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Lookout};
-use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::content::{self, Content};
+use super::Settings;
+use super::content::Content;
 use super::head::{HeadParser, RequestHead};
 use super::write::{Fate, Writer};
-use super::{Settings, begin};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Client, Upgraded};
+use crate::exchange::{Client, Upgraded};
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
-use crate::listen::{Coming, Handler, Reply, refusal};
+use crate::listen::{Handler, refusal};
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
 const READ_BYTES: usize = 8 * 1024;
@@ -39,16 +38,16 @@ pub enum End<S> {
     Upgraded(S, BytesMut, Upgraded),
 }
 
-struct Connection<S> {
-    io: S,
-    input: BytesMut,
-    at_end: bool,
+pub(super) struct Connection<S> {
+    pub(super) io: S,
+    pub(super) input: BytesMut,
+    pub(super) at_end: bool,
     /// No request has come yet: a drain still waits a moment for it.
     is_fresh: bool,
     /// A drain has begun, and this connection knows.
     is_drained: bool,
-    writer: Writer,
-    settings: Arc<Settings>,
+    pub(super) writer: Writer,
+    pub(super) settings: Arc<Settings>,
 }
 
 /// Serves one connection to its end. Errors of the socket end it silently: the other side is gone.
@@ -108,7 +107,8 @@ enum Next {
     Refused(Error),
 }
 
-enum After {
+/// What follows a message.
+pub(super) enum After {
     NextMessage,
     Close,
     Upgrade(Upgraded),
@@ -170,134 +170,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// One message: the handler runs while content is read and the answer is written.
-    async fn exchange<H: Handler>(
-        &mut self,
-        head: RequestHead,
-        client: &Client,
-        handler: &H,
-        drain: &Drain,
-    ) -> io::Result<After> {
-        let is_head = head.method == Method::HEAD;
-        let version = head.version;
-        let head_keeps_alive = head.keeps_alive;
-        let (mut content, body) =
-            content::open(head.framing, head.expects_continue, &self.settings);
-        let mut answer = match handler.call(begin(head, client.clone(), body)) {
-            Reply::Now(answer) => answer,
-            Reply::Later(coming) => self.wait_for(coming, &mut content).await,
-        };
-        if answer.status == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(upgrade) = answer.upgrade.take()
-        {
-            self.writer.begin_upgrade(&answer);
-            self.flush(&mut content).await?;
-            return Ok(After::Upgrade(upgrade));
-        }
-        // What the handler left unread must still pass by, or the next head would be content.
-        let lives_on = head_keeps_alive && content.can_finish() && !drain.has_begun();
-        let wanted = if lives_on { Fate::KeepAlive } else { Fate::Close };
-        let fate = self.writer.begin(answer, is_head, version, wanted);
-        self.flush(&mut content).await?;
-        if fate == Fate::Close || !self.pass_by(&mut content).await {
-            return Ok(After::Close);
-        }
-        Ok(After::NextMessage)
-    }
-
-    /// Waits for the answer while content goes on being read.
-    async fn wait_for(&mut self, mut coming: Coming, content: &mut Content) -> Answer {
-        poll_fn(|context| {
-            if let Poll::Ready(answer) = coming.as_mut().poll(context) {
-                return Poll::Ready(answer);
-            }
-            // A failed read of content is told to whoever reads the body, not to this loop.
-            if self.poll_content(content, context).is_err() {
-                content.fail(ErrorKind::ClientGone, "connection broke inside the content");
-            }
-            // What was read, or the lack of it, may be what the handler waits for.
-            coming.as_mut().poll(context)
-        })
-        .await
-    }
-
-    /// Writes all of the answer while content goes on being read.
-    async fn flush(&mut self, content: &mut Content) -> io::Result<()> {
-        let limit = self.settings.blocked_write_timeout;
-        let mut blocked: Option<(u64, Deadline)> = None;
-        poll_fn(|context| {
-            if self.writer.poll_write(&mut self.io, context)?.is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            if self.poll_content(content, context).is_err() {
-                content.fail(ErrorKind::ClientGone, "connection broke inside the content");
-            }
-            if !self.writer.is_blocked() {
-                // The answer's source is quiet, and a quiet origin is never the client's fault.
-                blocked = None;
-                return Poll::Pending;
-            }
-            let written = self.writer.written();
-            if blocked.as_ref().is_none_or(|(at, _)| *at != written) {
-                blocked = Some((written, Deadline::new(clock::now() + limit)));
-            }
-            if let Some((_, deadline)) = &mut blocked {
-                ready!(deadline.poll_passed(context));
-            }
-            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-        })
-        .await
-    }
-
-    /// Reads content that nobody wants any more, a little; false if the connection must close.
-    async fn pass_by(&mut self, content: &mut Content) -> bool {
-        content.discard();
-        let settled = poll_fn(|context| match self.poll_content(content, context) {
-            Ok(Poll::Ready(())) => Poll::Ready(true),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(false),
-        });
-        settled.await && content.is_done()
-    }
-
-    /// Moves content from the socket to its reader; ready when there is nothing left to do.
-    fn poll_content(
-        &mut self,
-        content: &mut Content,
-        context: &mut Context<'_>,
-    ) -> io::Result<Poll<()>> {
-        loop {
-            if content.is_settled() {
-                return Ok(Poll::Ready(()));
-            }
-            if content.takes_continue() {
-                self.writer.push_continue();
-                // Pending is fine: the rest goes out before the answer.
-                let _is_pending = self.writer.poll_write(&mut self.io, context)?.is_pending();
-            }
-            match content.poll_deliver(&mut self.input, context) {
-                Poll::Ready(content::Step::Settled) => return Ok(Poll::Ready(())),
-                Poll::Ready(content::Step::NeedsInput) => {}
-                Poll::Pending => return Ok(Poll::Pending),
-            }
-            match self.poll_read(context) {
-                Poll::Ready(Ok(())) if self.at_end => {
-                    content.fail(ErrorKind::ClientGone, "content ended early");
-                }
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => {
-                    if content.poll_too_slow(context).is_ready() {
-                        content.fail(ErrorKind::ClientTimeout, "content arrives too slowly");
-                        return Ok(Poll::Ready(()));
-                    }
-                    return Ok(Poll::Pending);
-                }
-            }
-        }
-    }
-
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Read beside the buffer and copied: a connection that waits holds none.
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut space);

@@ -123,6 +123,12 @@ impl Content {
         wanted
     }
 
+    /// From here on no `100` goes out: it would land inside the answer. What the client sends without one
+    /// is read all the same.
+    pub(super) fn answer_begins(&mut self) {
+        self.owes_continue = false;
+    }
+
     /// From here on content is read and thrown away.
     pub(super) fn discard(&mut self) {
         self.discarded.get_or_insert(0);

@@ -9,6 +9,7 @@
 mod connection;
 mod content;
 pub mod head;
+mod message;
 pub mod target;
 mod write;
 
