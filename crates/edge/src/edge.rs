@@ -125,7 +125,7 @@ impl Edge {
         let journal = Arc::<Journal>::default();
         let snapshot = Snapshot::new(config, &traffic, &journal, None)?;
         let settings = &snapshot.config;
-        let entrance = Entrance::open(&settings.listen, &settings.admit, cores)?;
+        let entrance = Entrance::open(&settings.listen, &settings.admit_at_the_door(), cores)?;
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
@@ -185,7 +185,7 @@ impl Edge {
         let before = self.snapshot();
         let snapshot = Snapshot::new(config, &self.traffic, &self.journal, Some(&before))?;
         let settings = &snapshot.config;
-        let next = self.entrance.prepare(&settings.listen, &settings.admit)?;
+        let next = self.entrance.prepare(&settings.listen, &settings.admit_at_the_door())?;
         self.entrance.swap(next);
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);

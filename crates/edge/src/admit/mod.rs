@@ -6,10 +6,10 @@
 //! never believes a field that a stranger may have written.
 
 mod address;
+mod content;
 mod in_flight;
 
 use http::{HeaderValue, Method};
-use http_body::Body as _;
 
 use crate::config::admit::Admit;
 use crate::config::policy::Caching;
@@ -37,7 +37,6 @@ pub fn message(
     if target > settings.max_uri_bytes {
         return Err(Error::new(ErrorKind::UriTooLong, "target longer than allowed"));
     }
-    content_within(settings.max_content_bytes, exchange)?;
     if let Some(name) = &exchange.client.server_name {
         let host = exchange.host();
         if **name != *host && !covers(name, host) {
@@ -49,23 +48,14 @@ pub fn message(
 }
 
 /// The request under its route.
-pub fn on_route(route: &Route, exchange: &Exchange) -> Result<(), Error> {
-    if let Some(most) = route.max_content_bytes {
-        content_within(most, exchange)?;
-    }
+pub fn on_route(settings: &Admit, route: &Route, exchange: &mut Exchange) -> Result<(), Error> {
+    let most = route.max_content_bytes.unwrap_or(settings.max_content_bytes);
+    content::hold(&mut exchange.body, most)?;
     let is_cacheable = route.policy.as_ref().is_some_and(|policy| policy.caching != Caching::Off);
     let is_read = matches!(exchange.head.method, Method::GET | Method::HEAD);
     if is_cacheable && is_read && !exchange.body.is_empty() {
         // Content is not in the key: whatever it asks for would be stored for everybody.
         return Err(Error::new(ErrorKind::BadMessage, "content on GET where answers are stored"));
-    }
-    Ok(())
-}
-
-fn content_within(most: u64, exchange: &Exchange) -> Result<(), Error> {
-    // Content of unknown length is counted while it streams, in `listen`.
-    if exchange.body.size_hint().lower() > most {
-        return Err(Error::new(ErrorKind::ContentTooLarge, "content larger than allowed"));
     }
     Ok(())
 }

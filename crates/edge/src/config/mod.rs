@@ -38,3 +38,12 @@ pub struct Config {
     /// The listener for operators.
     pub admin: admin::Admin,
 }
+
+impl Config {
+    /// What holds for a message before its route is known: as much content as any route may have.
+    pub fn admit_at_the_door(&self) -> admit::Admit {
+        let of_routes = self.routes.iter().filter_map(|route| route.max_content_bytes);
+        let most = of_routes.fold(self.admit.max_content_bytes, u64::max);
+        admit::Admit { max_content_bytes: most, ..self.admit.clone() }
+    }
+}

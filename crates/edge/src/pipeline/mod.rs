@@ -76,7 +76,7 @@ fn walk(
     let site = &snapshot.sites[matched.index];
     notes.site = Some(matched.index);
     // After the route is known: what is too much for one site may be right for another.
-    admit::on_route(&site.route, exchange)?;
+    admit::on_route(&snapshot.config.admit, &site.route, exchange)?;
     exchange.leave(Room::Route);
     if let Some(answer) = matched.own_answer(exchange) {
         return answer.map(Way::Answered);

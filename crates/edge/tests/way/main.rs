@@ -8,4 +8,5 @@ mod sharing;
 mod shedding;
 mod streaming;
 mod support;
+mod uploads;
 mod users;
