@@ -14,6 +14,7 @@ mod entrance;
 pub mod http1;
 pub mod http2;
 mod io;
+mod progress;
 mod rate;
 mod serve;
 mod settings;

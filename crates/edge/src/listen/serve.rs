@@ -13,7 +13,9 @@ use tokio_rustls::server::TlsStream;
 
 use super::detect::{Version, detect};
 use super::entrance::Entrance;
+use super::http1::Socket;
 use super::io::{Stream, caught, caught_future};
+use super::progress::{Counting, Progress};
 use super::settings::Settings;
 use super::tls::ALPN_H2;
 use super::{Counters, Handler, Reply, http1, http2, tunnel};
@@ -86,7 +88,7 @@ impl<H: Handler> Session<H> {
         // Silence is closed without a word.
         let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io)).await else { return };
         match version {
-            Version::Http1 => Box::pin(self.http1(io, input)).await,
+            Version::Http1 => Box::pin(self.http1(io, input, None)).await,
             Version::Http2 => Box::pin(self.http2(io, input)).await,
         }
     }
@@ -94,6 +96,8 @@ impl<H: Handler> Session<H> {
     async fn tls<S: Stream>(mut self, io: S, context: Arc<Context<H>>) {
         let config = context.entrance.certificates().server_config();
         drop(context);
+        let io = Counting::new(io);
+        let progress = io.progress();
         let Some(mut io) = Box::pin(self.handshake(io, config)).await else {
             self.counters.handshake_failures.increment();
             return;
@@ -106,7 +110,7 @@ impl<H: Handler> Session<H> {
         if is_http2 {
             Box::pin(self.http2(io, BytesMut::new())).await;
         } else {
-            Box::pin(self.http1(io, BytesMut::new())).await;
+            Box::pin(self.http1(io, BytesMut::new(), Some(progress))).await;
         }
     }
 
@@ -126,10 +130,11 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    async fn http1<S: Stream>(self, io: S, input: BytesMut) {
+    async fn http1<S: Stream>(self, io: S, input: BytesMut, progress: Option<Progress>) {
         let Session { settings, counters, handler, drain, client } = self;
         let http1 = Arc::clone(&settings.http1);
-        match http1::serve(io, input, client, http1, handler, drain.clone()).await {
+        let socket = Socket { io, input, progress };
+        match http1::serve_socket(socket, client, http1, handler, drain.clone()).await {
             Ok(http1::End::Upgraded(io, input, origin)) => {
                 counters.upgraded.increment();
                 Box::pin(upgraded(io, input, origin, &settings, &drain)).await;

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Client, Upgraded};
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
+use crate::listen::progress::Progress;
 use crate::listen::{Handler, refusal};
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
@@ -47,6 +48,7 @@ pub(super) struct Connection<S> {
     /// A drain has begun, and this connection knows.
     is_drained: bool,
     pub(super) writer: Writer,
+    progress: Option<Progress>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -64,6 +66,31 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Handler,
 {
+    serve_socket(Socket { io, input, progress: None }, client, settings, handler, drain).await
+}
+
+/// A client's socket.
+pub(in crate::listen) struct Socket<S> {
+    pub(in crate::listen) io: S,
+    /// What was read from it before.
+    pub(in crate::listen) input: BytesMut,
+    /// What it takes, where writes do not tell.
+    pub(in crate::listen) progress: Option<Progress>,
+}
+
+/// The same for a socket whose progress is counted apart.
+pub(in crate::listen) async fn serve_socket<S, H>(
+    socket: Socket<S>,
+    client: Client,
+    settings: Arc<Settings>,
+    handler: H,
+    drain: Drain,
+) -> io::Result<End<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    H: Handler,
+{
+    let Socket { io, input, progress } = socket;
     let mut connection = Connection {
         io,
         input,
@@ -71,6 +98,7 @@ where
         is_fresh: true,
         is_drained: false,
         writer: Writer::default(),
+        progress,
         settings,
     };
     let mut deadline = Deadline::new(clock::now() + connection.settings.head_timeout);
@@ -168,6 +196,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 None => return Ok(Next::Quiet),
             }
         }
+    }
+
+    /// Bytes that the client's socket has taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.progress.as_ref().map_or_else(|| self.writer.written(), Progress::bytes)
     }
 
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

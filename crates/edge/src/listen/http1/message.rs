@@ -110,9 +110,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 blocked = None;
                 return self.poll_left(context).map(Err);
             }
-            let written = self.writer.written();
-            if blocked.as_ref().is_none_or(|(at, _)| *at != written) {
-                blocked = Some((written, Deadline::new(clock::now() + limit)));
+            let taken = self.taken();
+            if blocked.as_ref().is_none_or(|(at, _)| *at != taken) {
+                blocked = Some((taken, Deadline::new(clock::now() + limit)));
             }
             if let Some((_, deadline)) = &mut blocked {
                 ready!(deadline.poll_passed(context));

@@ -1,0 +1,157 @@
+//! What the client's socket takes, counted beneath TLS.
+//!
+//! A client is closed on when it takes nothing for too long. What was given to TLS does not tell: it
+//! holds bytes back that were taken from the writer before, and while these leave one by one, nothing
+//! more is taken. So the bytes are counted where they leave. HTTP/1 and HTTP/2 read the same count.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes that a socket has taken so far; it grows while the client reads.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A socket whose writes are counted.
+#[derive(Debug)]
+pub(super) struct Counting<S> {
+    io: S,
+    progress: Progress,
+}
+
+impl<S> Counting<S> {
+    pub(super) fn new(io: S) -> Counting<S> {
+        Counting { io, progress: Progress::default() }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    fn count(&self, taken: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        let taken = ready!(taken)?;
+        self.progress.0.fetch_add(taken as u64, Ordering::Relaxed);
+        Poll::Ready(Ok(taken))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let taken = Pin::new(&mut self.io).poll_write(context, bytes);
+        self.count(taken)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = Pin::new(&mut self.io).poll_write_vectored(context, slices);
+        self.count(taken)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
+    use tokio::io::{AsyncReadExt, DuplexStream};
+    use tokio_rustls::server::TlsStream;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::*;
+    use crate::config::listen::Certificate;
+    use crate::listen::tls::{Certificates, self_signed};
+
+    /// A server's end of a handshake over a pipe of one kilobyte, and the client's bare pipe.
+    async fn shaken() -> (TlsStream<Counting<DuplexStream>>, DuplexStream) {
+        let certificate = self_signed(["a.example"]).expect("made");
+        let Certificate::Pem { chain, .. } = &certificate else { panic!("made in memory") };
+        let mut roots = rustls::RootCertStore::empty();
+        let der = CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM");
+        roots.add(der).expect("an anchor");
+        let client = rustls::ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ));
+        let client = client.with_safe_default_protocol_versions().expect("versions");
+        let client = client.with_root_certificates(roots).with_no_client_auth();
+        let server = Certificates::load(&[certificate]).expect("loaded").server_config();
+        let (near, far) = tokio::io::duplex(1_024);
+        let name = ServerName::try_from("a.example").expect("a name");
+        let (server, client) = tokio::join!(
+            TlsAcceptor::from(server).accept(Counting::new(near)),
+            TlsConnector::from(Arc::new(client)).connect(name, far),
+        );
+        let (far, _) = client.expect("a handshake").into_inner();
+        (server.expect("a handshake"), far)
+    }
+
+    #[test]
+    fn what_leaves_beneath_tls_is_progress_though_tls_takes_nothing_more() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime starts").block_on(async {
+            let (mut server, mut far) = shaken().await;
+            let progress = server.get_ref().0.progress();
+            server.get_mut().1.set_buffer_limit(Some(4_096));
+            // As much as TLS takes while nobody reads.
+            poll_fn(|context| {
+                while Pin::new(&mut server).poll_write(context, &[0; 16_384])?.is_ready() {}
+                Poll::Ready(io::Result::Ok(()))
+            })
+            .await
+            .expect("written");
+            let mut stood_still = 0;
+            for _ in 0..3 {
+                let before = progress.bytes();
+                far.read_exact(&mut [0; 100]).await.expect("it holds a kilobyte");
+                let is_taken = poll_fn(|context| {
+                    Poll::Ready(Pin::new(&mut server).poll_write(context, &[0; 16_384]).is_ready())
+                });
+                if !is_taken.await {
+                    stood_still += 1;
+                }
+                assert!(progress.bytes() > before, "{before}");
+            }
+            assert!(stood_still > 0, "TLS took something each time: nothing is shown");
+        });
+    }
+}
