@@ -89,7 +89,7 @@ pub(super) fn common(out: &mut Vec<u8>, record: &Record<'_>) {
 }
 
 fn target<'a>(record: &Record<'a>) -> &'a str {
-    record.exchange.head.uri.path_and_query().map_or("/", |target| target.as_str())
+    record.exchange.head.uri.path_and_query().map_or("-", |target| target.as_str())
 }
 
 fn field<'a>(fields: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {

@@ -40,7 +40,8 @@ impl Room {
     }
 }
 
-/// When each room was left, relative to the moment the head was complete. Microseconds.
+/// When each room was left, relative to the moment the head was complete; of `listen`, how long it read
+/// before. Microseconds.
 #[derive(Debug, Clone)]
 pub struct Stamps {
     began: Instant,
@@ -57,6 +58,12 @@ impl Stamps {
     /// Nobody will read the stamps of single rooms: the clock need not be asked for them.
     pub fn only_the_beginning(&mut self) {
         self.is_read = false;
+    }
+
+    /// Notes that the head's first byte came at `first_byte`.
+    pub fn read_since(&mut self, first_byte: Instant) {
+        let us = self.began.saturating_duration_since(first_byte).as_micros();
+        self.left_us[Room::Listen as usize] = Some(u32::try_from(us).unwrap_or(u32::MAX));
     }
 
     /// Notes that `room` is done now.
@@ -90,6 +97,9 @@ impl Stamps {
         let mut before = 0;
         IN_TIME.into_iter().filter_map(move |room| {
             let left = self.left_us[room as usize]?;
+            if room == Room::Listen {
+                return Some((room, Duration::from_micros(u64::from(left))));
+            }
             let span = left.saturating_sub(before);
             before = left.max(before);
             Some((room, Duration::from_micros(u64::from(span))))

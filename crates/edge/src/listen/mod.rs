@@ -49,6 +49,12 @@ pub enum Reply {
 pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request; it always has an answer, and never blocks.
     fn call(&self, exchange: Exchange) -> Reply;
+
+    /// Answers what was refused before it became a request; the exchange holds what is known of it.
+    fn refuse(&self, exchange: Exchange, error: Error) -> Answer {
+        drop(exchange);
+        refusal(&error)
+    }
 }
 
 impl<F, A> Handler for F

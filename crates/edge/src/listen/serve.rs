@@ -200,6 +200,10 @@ impl<H: Handler> Handler for Guarded<H> {
             Err(_) => Reply::Now(panicked(&self.counters)),
         }
     }
+
+    fn refuse(&self, exchange: Exchange, error: Error) -> Answer {
+        caught(|| self.handler.refuse(exchange, error)).unwrap_or_else(|_| panicked(&self.counters))
+    }
 }
 
 fn panicked(counters: &Counters) -> Answer {

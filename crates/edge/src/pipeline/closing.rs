@@ -1,27 +1,21 @@
-//! The end of every request: errors become pages, fields are edited, the account is written.
+//! The end of every request: errors become pages, fields are edited.
 
 use std::cell::Cell;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::access_log::AccessLog;
-use crate::access_log::Record;
+use super::account;
 use crate::admit;
 use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind, Side};
-use crate::exchange::{Answer, Body, BoxedBody, Exchange};
+use crate::exchange::{Answer, Exchange};
 use crate::identity::X_REQUEST_ID;
-
 use crate::route;
-use crate::traffic::{Outcome, RouteTraffic};
+use crate::traffic::Outcome;
 
 /// What the rooms note of a request for its end.
 #[derive(Debug)]
@@ -59,19 +53,7 @@ pub(super) fn close(
         route::edit_answer(&site.route.answer_fields, &mut answer);
     }
     sign(&exchange, &notes, &mut answer);
-    let traffic = site.map_or_else(|| edge.traffic.none(), |site| &site.traffic);
-    let status = answer.status.as_u16();
-    if let Body::Stream(inner) = answer.body {
-        let log = snapshot.log.is_on().then(|| snapshot.log.clone());
-        let (traffic, site) = (Arc::clone(traffic), site.cloned());
-        let ticket = Ticket { traffic, site, log, exchange, notes, status };
-        answer.body = Body::stream(Counted { inner, ticket: Some(ticket), bytes: 0 });
-    } else {
-        let account =
-            Account { exchange: &exchange, notes: &notes, status, site: site.map(|s| &**s) };
-        let bytes = answer.body.size_hint().exact().unwrap_or(0);
-        account.write(traffic, Some(&snapshot.log), bytes, Ended::Whole);
-    }
+    account::keep(edge, snapshot, exchange, notes, &mut answer);
     answer
 }
 
@@ -126,104 +108,4 @@ fn date() -> [u8; 29] {
     let text = <[u8; 29]>::try_from(formatted.as_bytes()).expect("an IMF-fixdate has 29 bytes");
     LAST.set((second, text));
     text
-}
-
-/// How an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    Whole,
-    BrokenOff,
-}
-
-/// What the account says of one request.
-struct Account<'a> {
-    exchange: &'a Exchange,
-    notes: &'a Notes,
-    status: u16,
-    site: Option<&'a Site>,
-}
-
-impl Account<'_> {
-    fn write(&self, traffic: &RouteTraffic, log: Option<&AccessLog>, bytes: u64, ended: Ended) {
-        let total = clock::now().saturating_duration_since(self.exchange.began());
-        traffic.record(self.status, self.notes.outcome, bytes, total);
-        let Some(log) = log.filter(|log| log.is_on()) else { return };
-        log.write(&Record {
-            exchange: self.exchange,
-            route: self.site.map_or("-", |site| &site.route.name),
-            status: self.status,
-            bytes,
-            outcome: self.notes.outcome,
-            total,
-            is_whole: ended == Ended::Whole,
-        });
-    }
-}
-
-/// All that the account needs when the last byte has gone.
-struct Ticket {
-    traffic: Arc<RouteTraffic>,
-    site: Option<Arc<Site>>,
-    log: Option<AccessLog>,
-    exchange: Exchange,
-    notes: Notes,
-    status: u16,
-}
-
-/// A streamed answer that writes its account when it ends, one way or the other.
-struct Counted {
-    inner: BoxedBody,
-    ticket: Option<Ticket>,
-    bytes: u64,
-}
-
-impl Counted {
-    fn end(&mut self, ended: Ended) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let account = Account {
-            exchange: &ticket.exchange,
-            notes: &ticket.notes,
-            status: ticket.status,
-            site: ticket.site.as_deref(),
-        };
-        account.write(&ticket.traffic, ticket.log.as_ref(), self.bytes, ended);
-    }
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let frame = ready!(self.inner.as_mut().poll_frame(context));
-        match &frame {
-            Some(Ok(frame)) => self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
-            Some(Err(_)) => self.end(Ended::BrokenOff),
-            None => self.end(Ended::Whole),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        // With a known length the writer stops at the last byte and does not ask again.
-        let ended = if self.inner.is_end_stream() || self.inner.size_hint().exact() == Some(0) {
-            Ended::Whole
-        } else {
-            Ended::BrokenOff
-        };
-        self.end(ended);
-    }
 }

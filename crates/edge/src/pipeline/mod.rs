@@ -4,6 +4,7 @@
 //! What is stored is answered without a wait, so the way to a hit is a plain function; only a request
 //! that the origin must be asked for becomes a future.
 
+mod account;
 mod arriving;
 mod closing;
 mod errand;
@@ -16,11 +17,13 @@ mod stored;
 use std::sync::Arc;
 
 use crate::cache::lookup::{self, Found};
+use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Room};
 use crate::listen::{Handler, Reply};
 use crate::{admit, identity};
+use account::Underway;
 use closing::{Notes, close};
 use errand::{Ask, Errand};
 use question::Question;
@@ -41,15 +44,25 @@ impl Handler for Pipeline {
         let answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
             Ok(Way::Answered(answer)) => Ok(answer),
             Ok(Way::Asks(errand)) => {
-                let (edge, snapshot) = (Arc::clone(edge), Arc::clone(&snapshot));
+                let mut underway = Underway::new(edge, &snapshot, exchange, notes);
                 return Reply::Later(Box::pin(async move {
-                    let answer = errand.run(&edge, &snapshot, &mut exchange, &mut notes).await;
-                    close(&edge, &snapshot, exchange, notes, answer)
+                    let (edge, snapshot, exchange, notes) = underway.parts();
+                    let answer = errand.run(edge, snapshot, exchange, notes).await;
+                    let (exchange, notes) = underway.end();
+                    close(&underway.edge, &underway.snapshot, exchange, notes, answer)
                 }));
             }
             Err(error) => Err(error),
         };
         Reply::Now(close(edge, &snapshot, exchange, notes, answer))
+    }
+
+    fn refuse(&self, mut exchange: Exchange, error: Error) -> Answer {
+        let snapshot = self.0.current();
+        exchange.id = identity::new_id();
+        let status = CacheStatus::own().because(error.facts().label);
+        let notes = Notes { status, ..Notes::default() };
+        close(&self.0, &snapshot, exchange, notes, Err(error))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod introduced;
 mod leaving;
+mod logged;
 mod parts;
 mod purging;
 mod sharing;

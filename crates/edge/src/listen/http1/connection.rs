@@ -6,23 +6,24 @@ use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Lookout};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Settings;
 use super::content::Content;
+use super::glimpse::glimpse;
 use super::head::{HeadParser, RequestHead};
 use super::write::{Fate, Writer};
+use super::{Settings, begin_refused};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Client, Upgraded};
+use crate::exchange::{Answer, Client, Head, Upgraded};
+use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
 use crate::listen::io::linger;
 use crate::listen::progress::Progress;
-use crate::listen::{Handler, refusal};
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
 const READ_BYTES: usize = 8 * 1024;
@@ -47,6 +48,8 @@ pub(super) struct Connection<S> {
     is_fresh: bool,
     /// A drain has begun, and this connection knows.
     is_drained: bool,
+    /// First byte of the head that is read, if it did not come in one piece.
+    pub(super) head_began: Option<Instant>,
     pub(super) writer: Writer,
     progress: Option<Progress>,
     pub(super) settings: Arc<Settings>,
@@ -97,6 +100,7 @@ where
         at_end: false,
         is_fresh: true,
         is_drained: false,
+        head_began: None,
         writer: Writer::default(),
         progress,
         settings,
@@ -108,9 +112,10 @@ where
         let head = match connection.next_head(&mut deadline, &mut drained).await? {
             Next::Head(head) => *head,
             Next::Quiet => break,
-            Next::Refused(error) => {
-                connection.refuse(&error).await?;
+            Next::Refused(error, seen) => {
                 end = End::Refused(error.kind());
+                let refused = begin_refused(*seen, client.clone(), connection.head_began);
+                connection.refuse(handler.refuse(refused, error)).await?;
                 break;
             }
         };
@@ -132,7 +137,8 @@ enum Next {
     Head(Box<RequestHead>),
     /// Nothing came, or it ended between messages: close without a word.
     Quiet,
-    Refused(Error),
+    /// Why, and what can be told of it.
+    Refused(Error, Box<Head>),
 }
 
 /// What follows a message.
@@ -149,7 +155,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         drained: &mut Lookout,
     ) -> io::Result<Next> {
         let mut parser = HeadParser::default();
-        let mut has_begun = false;
+        self.head_began = None;
         if self.input.is_empty() {
             // An idle connection holds no buffer.
             self.input = BytesMut::new();
@@ -163,17 +169,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                         return Ok(Next::Head(Box::new(head)));
                     }
                     Ok(None) => {}
-                    Err(error) => return Ok(Next::Refused(error.into())),
+                    Err(error) => {
+                        let seen = glimpse(parser.refused().unwrap_or(&self.input));
+                        return Ok(Next::Refused(error.into(), Box::new(seen)));
+                    }
                 }
-                if !has_begun {
+                if self.head_began.is_none() {
                     // Idle time ends with the first byte; from here the head has its own deadline.
-                    has_begun = true;
-                    deadline.set(clock::now() + self.settings.head_timeout);
+                    let now = clock::now();
+                    self.head_began = Some(now);
+                    deadline.set(now + self.settings.head_timeout);
                 }
             }
             if self.at_end {
                 return Ok(Next::Quiet);
             }
+            let has_begun = self.head_began.is_some();
             let read = poll_fn(|context| {
                 if let Poll::Ready(read) = self.poll_read(context) {
                     return Poll::Ready(Some(read));
@@ -191,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(read) => read?,
                 None if has_begun => {
                     let error = Error::new(ErrorKind::ClientTimeout, "head not complete in time");
-                    return Ok(Next::Refused(error));
+                    return Ok(Next::Refused(error, Box::new(glimpse(&self.input))));
                 }
                 None => return Ok(Next::Quiet),
             }
@@ -213,10 +224,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Poll::Ready(Ok(()))
     }
 
-    async fn refuse(&mut self, error: &Error) -> io::Result<()> {
-        let facts = error.facts();
-        tracing::debug!(kind = facts.label, error = %error, "request refused");
-        let answer = refusal(error);
+    async fn refuse(&mut self, answer: Answer) -> io::Result<()> {
         self.writer.begin(answer, false, http::Version::HTTP_11, Fate::Close);
         self.flush(&mut Content::none()).await
     }

@@ -123,6 +123,7 @@ impl From<HeadError> for Error {
 pub struct HeadParser {
     scanner: LineScanner,
     skipped_line: bool,
+    refused: Option<Bytes>,
 }
 
 impl HeadParser {
@@ -146,7 +147,17 @@ impl HeadParser {
         }
         let Some(end) = end else { return Ok(None) };
         *self = HeadParser::default();
-        parse(&buffer.split_to(end).freeze(), limits).map(Some)
+        let block = buffer.split_to(end).freeze();
+        let parsed = parse(&block, limits);
+        if parsed.is_err() {
+            self.refused = Some(block);
+        }
+        parsed.map(Some)
+    }
+
+    /// The head that was refused last, if it was complete.
+    pub fn refused(&self) -> Option<&[u8]> {
+        self.refused.as_deref()
     }
 }
 

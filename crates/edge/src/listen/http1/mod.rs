@@ -8,12 +8,13 @@
 
 mod connection;
 mod content;
+mod glimpse;
 pub mod head;
 mod message;
 pub mod target;
 mod write;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 
@@ -61,8 +62,9 @@ impl Default for Settings {
     }
 }
 
-/// Makes the exchange that travels through the rooms.
-fn begin(head: RequestHead, client: Client, body: Body) -> Exchange {
+/// Makes the exchange that travels through the rooms. `first_byte` is when its head began, if that was
+/// before it was complete.
+fn begin(head: RequestHead, client: Client, body: Body, first_byte: Option<Instant>) -> Exchange {
     Exchange {
         id: [b'0'; 32],
         client,
@@ -75,6 +77,19 @@ fn begin(head: RequestHead, client: Client, body: Body) -> Exchange {
         },
         body,
         upgrade: head.upgrade,
-        stamps: Stamps::new(clock::now()),
+        stamps: stamps(first_byte),
     }
+}
+
+/// The same of what never became a request.
+fn begin_refused(head: Head, client: Client, first_byte: Option<Instant>) -> Exchange {
+    let (id, body, upgrade) = ([b'0'; 32], Body::Empty, None);
+    Exchange { id, client, head, body, upgrade, stamps: stamps(first_byte) }
+}
+
+fn stamps(first_byte: Option<Instant>) -> Stamps {
+    let now = clock::now();
+    let mut stamps = Stamps::new(now);
+    stamps.read_since(first_byte.unwrap_or(now));
+    stamps
 }
