@@ -1,7 +1,7 @@
 //! What the origin learns: the client's request with our own fields in place of what a proxy says.
 
 use std::io::Write;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use http::{HeaderMap, HeaderName};
 
@@ -10,6 +10,8 @@ use crate::exchange::{Exchange, OwnLines};
 use crate::identity::{TRACEPARENT, X_REQUEST_ID, traceparent};
 
 const VIA: HeaderName = http::header::VIA;
+
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// How much of the client the origin is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,9 +30,29 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap, own:
     let (authority, proto) = (exchange.head.authority.as_bytes(), client.scheme.as_str());
     // Claims of strangers are gone since `admit`; what is still there comes from trusted proxies.
     if shows == Shows::Client {
-        let node = client.peer.map_or(client.address, |peer| peer.ip()).to_canonical();
-        add(own, fields, &X_FORWARDED_FOR, |out| push_address(out, node));
-        add(own, fields, &FORWARDED, |out| push_element(out, node, authority, proto));
+        // A Unix socket has no address: who connects there is on this machine.
+        let node = client.peer.map_or(LOCAL, |peer| peer.ip()).to_canonical();
+        // Proxies tell of the client in one field; applications may read the other.
+        let untold = |fields: &HeaderMap, name: &HeaderName| {
+            (client.address != node && !fields.contains_key(name)).then_some(client.address)
+        };
+        let client_first = untold(fields, &X_FORWARDED_FOR);
+        add(own, fields, &X_FORWARDED_FOR, |out| {
+            if let Some(address) = client_first {
+                push_address(out, address);
+                out.extend_from_slice(b", ");
+            }
+            push_address(out, node);
+        });
+        let client_first = untold(fields, &FORWARDED);
+        add(own, fields, &FORWARDED, |out| {
+            if let Some(address) = client_first {
+                push_for(out, address);
+                out.extend_from_slice(b", ");
+            }
+            push_for(out, node);
+            push_rest(out, ";host=\"", authority, proto);
+        });
     } else {
         fields.remove(X_FORWARDED_FOR);
         set(own, fields, &FORWARDED, |out| push_rest(out, "host=\"", authority, proto));
@@ -84,13 +106,12 @@ fn add(
     fields.remove(name);
 }
 
-fn push_element(out: &mut Vec<u8>, node: IpAddr, authority: &[u8], proto: &str) {
+fn push_for(out: &mut Vec<u8>, node: IpAddr) {
     // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
     let (open, close) = if node.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
     out.extend_from_slice(open.as_bytes());
     push_address(out, node);
     out.extend_from_slice(close.as_bytes());
-    push_rest(out, ";host=\"", authority, proto);
 }
 
 fn push_rest(out: &mut Vec<u8>, host: &str, authority: &[u8], proto: &str) {

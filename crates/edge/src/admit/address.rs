@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName};
 
-use crate::config::admit::Admit;
+use crate::config::admit::{Admit, ForwardedField};
 use crate::exchange::{Exchange, Scheme};
 
 /// RFC 7239.
@@ -16,28 +16,32 @@ pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-p
 /// De facto: host that the client asked for.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// What their names begin with.
+const X_FORWARDED: &str = "x-forwarded";
+
 /// Most hops that are looked at: a longer chain is a client that plays with us.
 const MAX_HOPS: usize = 32;
 
-/// Believes the fields of trusted proxies and removes those of everybody else.
+/// Believes the field of trusted proxies and removes the other one, and all those of everybody else.
 pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
-    if exchange.client.peer.is_some_and(|peer| is_trusted(settings, peer.ip())) {
-        // Proxies write one of the two and pass on what a client says in the other. Most write the older
-        // one: where it is there, the newer one is the client's own word.
-        if exchange.head.fields.contains_key(X_FORWARDED_FOR) {
-            exchange.head.fields.remove(FORWARDED);
-        }
-        let fields = &exchange.head.fields;
-        if let Some(address) = first_stranger(settings, fields) {
-            exchange.client.address = address;
-        }
-        if let Some(scheme) = scheme(fields) {
-            exchange.client.scheme = scheme;
-        }
-        return;
-    }
     let fields = &mut exchange.head.fields;
-    while let Some(name) = fields.keys().find(|name| is_claim(name)).cloned() {
+    if !settings.trusts_peer(exchange.client.peer) {
+        return remove(fields, is_claim);
+    }
+    match settings.forwarded_field {
+        ForwardedField::XForwardedFor => remove(fields, |name| *name == FORWARDED),
+        ForwardedField::Forwarded => remove(fields, |name| name.as_str().starts_with(X_FORWARDED)),
+    }
+    if let Some(address) = first_stranger(settings, fields) {
+        exchange.client.address = address;
+    }
+    if let Some(scheme) = scheme(settings, fields) {
+        exchange.client.scheme = scheme;
+    }
+}
+
+fn remove(fields: &mut HeaderMap, is_one: fn(&HeaderName) -> bool) {
+    while let Some(name) = fields.keys().find(|name| is_one(name)).cloned() {
         fields.remove(name);
     }
 }
@@ -45,7 +49,7 @@ pub(super) fn settle(settings: &Admit, exchange: &mut Exchange) {
 /// Fields that claim to come from a proxy, in any spelling an application might read.
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
-    name.starts_with("x-forwarded")
+    name.starts_with(X_FORWARDED)
         || matches!(
             name,
             "forwarded"
@@ -72,7 +76,10 @@ pub fn is_trusted(settings: &Admit, address: IpAddr) -> bool {
 
 /// Walks from our neighbour outwards and stops at the first address that nobody vouches for.
 fn first_stranger(settings: &Admit, fields: &HeaderMap) -> Option<IpAddr> {
-    let hops = if fields.contains_key(FORWARDED) { forwarded_for(fields) } else { x_for(fields) };
+    let hops = match settings.forwarded_field {
+        ForwardedField::XForwardedFor => x_for(fields),
+        ForwardedField::Forwarded => forwarded_for(fields),
+    };
     let mut last_known = None;
     for hop in hops.into_iter().rev().take(MAX_HOPS) {
         let Some(address) = hop else { break };
@@ -100,15 +107,16 @@ fn items<'f>(fields: &'f HeaderMap, name: &HeaderName) -> impl Iterator<Item = O
         .map(|item| std::str::from_utf8(item).ok())
 }
 
-fn scheme(fields: &HeaderMap) -> Option<Scheme> {
+fn scheme(settings: &Admit, fields: &HeaderMap) -> Option<Scheme> {
     let nearest = |name: &HeaderName| {
         let line = fields.get_all(name).into_iter().next_back()?;
         line.to_str().ok()?.rsplit(',').next().map(str::trim)
     };
-    // In the order in which the address is looked for.
-    let token = match nearest(&X_FORWARDED_PROTO) {
-        Some(token) => Some(token),
-        None => nearest(&FORWARDED).and_then(|element| parameter(element, "proto")),
+    let token = match settings.forwarded_field {
+        ForwardedField::XForwardedFor => nearest(&X_FORWARDED_PROTO),
+        ForwardedField::Forwarded => {
+            nearest(&FORWARDED).and_then(|element| parameter(element, "proto"))
+        }
     };
     match token? {
         token if token.eq_ignore_ascii_case("https") => Some(Scheme::Https),
@@ -180,6 +188,14 @@ mod tests {
         Admit { trusted_proxies, ..Admit::default() }
     }
 
+    fn settings_of(name: &HeaderName) -> Admit {
+        let forwarded_field = match *name == FORWARDED {
+            true => ForwardedField::Forwarded,
+            false => ForwardedField::XForwardedFor,
+        };
+        Admit { forwarded_field, ..settings() }
+    }
+
     #[test]
     fn a_strangers_claims_are_removed() {
         let mut x =
@@ -207,7 +223,7 @@ mod tests {
             (vec![(&X_FORWARDED_FOR, "203.0.113.7:8080")], "203.0.113.7"),
         ] {
             let mut x = exchange("10.0.0.1:1", &fields);
-            settle(&settings(), &mut x);
+            settle(&settings_of(fields[0].0), &mut x);
             assert_eq!(x.client.address.to_string(), expected, "{fields:?}");
         }
     }
@@ -224,6 +240,22 @@ mod tests {
         assert_eq!(x.client.address.to_string(), "203.0.113.7");
         assert_eq!(x.client.scheme, Scheme::Http);
         assert!(!x.head.fields.contains_key(FORWARDED), "nor is the origin told");
+        let mut x = exchange("10.0.0.1:1", &said);
+        settle(&settings_of(&FORWARDED), &mut x);
+        assert_eq!(x.client.address.to_string(), "1.1.1.1");
+        assert_eq!(x.client.scheme, Scheme::Https);
+        assert_eq!(x.head.fields.keys_len(), 1, "{:?}", x.head.fields);
+    }
+
+    #[test]
+    fn a_proxy_on_a_unix_socket_is_believed_where_that_is_said() {
+        for (trusted, expected) in [("unix", "203.0.113.7"), ("10.0.0.0/8", "127.0.0.1")] {
+            let mut x = exchange("127.0.0.1:1", &[(&X_FORWARDED_FOR, "203.0.113.7")]);
+            x.client.peer = None;
+            let trusted_proxies = vec![trusted.parse().expect("a proxy")];
+            settle(&Admit { trusted_proxies, ..Admit::default() }, &mut x);
+            assert_eq!(x.client.address.to_string(), expected);
+        }
     }
 
     #[test]
@@ -266,7 +298,9 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_are_survived(line in "[ -~]{0,80}") {
-            let mut x = exchange("10.0.0.1:1", &[(&FORWARDED, &line), (&X_FORWARDED_PROTO, &line)]);
+            let mut x = exchange("10.0.0.1:1", &[(&FORWARDED, &line)]);
+            settle(&settings_of(&FORWARDED), &mut x);
+            let mut x = exchange("10.0.0.1:1", &[(&X_FORWARDED_PROTO, &line)]);
             settle(&settings(), &mut x);
             let mut x = exchange("10.0.0.1:1", &[(&X_FORWARDED_FOR, &line)]);
             settle(&settings(), &mut x);

@@ -1,6 +1,7 @@
 //! `[admit]`: who and how much may come in.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -21,11 +22,48 @@ pub const MAX_CONNECTIONS_PER_NETWORK: usize = 2_048;
 /// Requests in the rooms at once.
 pub const MAX_IN_FLIGHT: usize = 20_000;
 
+/// A proxy before the edge that is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proxy {
+    /// By its address.
+    Network(IpNet),
+    /// Whoever connects to a Unix socket of ours: the rights of its file say who may.
+    Unix,
+}
+
+impl FromStr for Proxy {
+    type Err = ipnet::AddrParseError;
+
+    /// `10.0.0.0/8`, `10.0.0.1` or `unix`.
+    fn from_str(text: &str) -> Result<Proxy, ipnet::AddrParseError> {
+        if text == "unix" {
+            return Ok(Proxy::Unix);
+        }
+        match text.parse::<IpAddr>() {
+            Ok(address) => Ok(Proxy::Network(address.into())),
+            Err(_) => text.parse().map(Proxy::Network),
+        }
+    }
+}
+
+/// The field in which trusted proxies say whose request it is. They write one of the two and pass on what
+/// a client says in the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedField {
+    /// `X-Forwarded-For`, with `X-Forwarded-Proto`: what most write.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
 /// `[admit]`.
 #[derive(Debug, Clone)]
 pub struct Admit {
-    /// Networks whose `Forwarded` and `X-Forwarded-*` are believed. Nobody by default.
-    pub trusted_proxies: Vec<IpNet>,
+    /// Whose word on the client is believed. Nobody's by default.
+    pub trusted_proxies: Vec<Proxy>,
+    /// Where they say it.
+    pub forwarded_field: ForwardedField,
     /// Head.
     pub max_head_bytes: usize,
     /// Fields.
@@ -48,7 +86,17 @@ impl Admit {
     /// True for an address in a trusted network.
     pub fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.trusted_proxies.iter().any(|net| net.contains(&address))
+        self.trusted_proxies
+            .iter()
+            .any(|proxy| matches!(proxy, Proxy::Network(net) if net.contains(&address)))
+    }
+
+    /// True for a trusted proxy at the other end of a connection; `None` is a Unix socket's.
+    pub fn trusts_peer(&self, peer: Option<SocketAddr>) -> bool {
+        match peer {
+            Some(peer) => self.trusts(peer.ip()),
+            None => self.trusted_proxies.contains(&Proxy::Unix),
+        }
     }
 }
 
@@ -56,6 +104,7 @@ impl Default for Admit {
     fn default() -> Admit {
         Admit {
             trusted_proxies: Vec::new(),
+            forwarded_field: ForwardedField::default(),
             max_head_bytes: MAX_HEAD_BYTES,
             max_fields: MAX_FIELDS,
             max_uri_bytes: MAX_URI_BYTES,

@@ -1,5 +1,10 @@
 //! What the origin learns of the client, and what nobody can make it believe.
 
+use forebay_edge::config::admit::ForwardedField;
+use forebay_edge::config::listen::{Listener, Place, Protocol};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
 use super::support::{GET, always, request, with_world};
 
 const ANSWER: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: no-store\r\n\r\nhi";
@@ -56,6 +61,49 @@ fn what_a_trusted_proxy_says_is_kept_and_added_to() {
         assert_eq!(lines_of(&head, "x-forwarded-for"), ["203.0.113.7, 127.0.0.1"], "{head}");
         assert_eq!(lines_of(&head, "x-forwarded-proto"), ["https"], "{head}");
     });
+}
+
+#[test]
+fn what_a_trusted_proxy_says_in_forwarded_is_told_in_both_fields() {
+    let trust = |config: &mut forebay_edge::config::Config| {
+        config.admit.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+        config.admit.forwarded_field = ForwardedField::Forwarded;
+    };
+    with_world(always(ANSWER), trust, |world| async move {
+        let said = "Forwarded: for=203.0.113.7;proto=https\r\nX-Forwarded-For: 6.6.6.6\r\n\
+                    X-Forwarded-Proto: http\r\nX-Forwarded-Host: evil.example\r\n";
+        world.ask(&request("GET", "/a", said)).await;
+        let head = world.last_head();
+        assert_eq!(lines_of(&head, "x-forwarded-for"), ["203.0.113.7, 127.0.0.1"], "{head}");
+        assert_eq!(lines_of(&head, "x-forwarded-proto"), ["https"], "{head}");
+        let ours = "for=127.0.0.1;host=\"shop.example\";proto=https";
+        let told = format!("for=203.0.113.7;proto=https, {ours}");
+        assert_eq!(lines_of(&head, "forwarded"), [told], "{head}");
+        assert!(!head.contains("6.6.6.6") && !head.contains("evil"), "{head}");
+    });
+}
+
+#[test]
+fn a_proxy_on_a_unix_socket_is_believed_where_that_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("socket");
+    for (trusted, expected) in [(vec!["unix"], "203.0.113.7, 127.0.0.1"), (vec![], "127.0.0.1")] {
+        let listens = |config: &mut forebay_edge::config::Config| {
+            let trusted = trusted.iter().map(|proxy| proxy.parse().expect("a proxy"));
+            config.admit.trusted_proxies = trusted.collect();
+            let place = Place::Unix(path.clone());
+            config.listen.listeners.push(Listener { place, protocol: Protocol::Plain });
+        };
+        with_world(always(ANSWER), listens, |world| async {
+            let world = world;
+            let mut stream = UnixStream::connect(&path).await.expect("it listens");
+            let said = request("GET", "/a", "X-Forwarded-For: 203.0.113.7\r\n");
+            stream.write_all(said.as_bytes()).await.expect("written");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).await.expect("an answer");
+            assert_eq!(lines_of(&world.last_head(), "x-forwarded-for"), [expected]);
+        });
+    }
 }
 
 #[test]

@@ -175,6 +175,7 @@ pub(super) fn admit(reader: &mut Reader<'_>) -> Admit {
     let defaults = Admit::default();
     Admit {
         trusted_proxies: reader.get(section, "trusted_proxies", defaults.trusted_proxies),
+        forwarded_field: reader.get(section, "forwarded_field", defaults.forwarded_field),
         max_head_bytes: size(reader, section, "max_head", defaults.max_head_bytes),
         max_fields: number(reader, section, "max_fields", defaults.max_fields),
         max_uri_bytes: size(reader, section, "max_uri", defaults.max_uri_bytes),

@@ -2,12 +2,12 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::Wrong;
 use super::setting::{Setting, text, word, written};
+use crate::config::admit::{ForwardedField, Proxy};
 use crate::config::log::Format;
 use crate::config::origin::Balance;
 use crate::config::route::{HostRule, PathRule, Segment};
@@ -25,17 +25,37 @@ const HOST_HINT: &str = "write `shop.example`, `*.shop.example` or `*`, without 
 const PATH_HINT: &str =
     "write `/about`, `/assets/*` (it and all below), `/users/:id` or `/files/*rest`";
 
-impl Setting for IpNet {
-    fn read(value: &Spanned<DeValue<'_>>) -> Result<IpNet, Wrong> {
-        const HINT: &str = "write an address such as `10.0.0.1` or a network such as `10.0.0.0/8`";
+impl Setting for Proxy {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Proxy, Wrong> {
+        const HINT: &str = "write an address such as `10.0.0.1`, a network such as `10.0.0.0/8`, \
+                            or `unix` for whoever connects to a Unix socket";
         let text = text(value, "a network", HINT)?;
-        let net = text.parse::<IpNet>().ok();
-        let net = net.or_else(|| text.parse::<std::net::IpAddr>().ok().map(IpNet::from));
-        net.ok_or_else(|| Wrong::new(format!("is not a network: `{text}`")).hint(HINT))
+        text.parse().map_err(|_| Wrong::new(format!("is not a network: `{text}`")).hint(HINT))
     }
 
     fn show(&self) -> String {
-        format!("\"{self}\"")
+        match self {
+            Proxy::Network(net) => format!("\"{net}\""),
+            Proxy::Unix => "\"unix\"".into(),
+        }
+    }
+}
+
+impl Setting for ForwardedField {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<ForwardedField, Wrong> {
+        let known = [ForwardedField::XForwardedFor, ForwardedField::Forwarded];
+        word(value, &known.map(|field| (name_of(field), field)))
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", name_of(*self))
+    }
+}
+
+fn name_of(field: ForwardedField) -> &'static str {
+    match field {
+        ForwardedField::XForwardedFor => "x-forwarded-for",
+        ForwardedField::Forwarded => "forwarded",
     }
 }
 

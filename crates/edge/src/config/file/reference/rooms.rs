@@ -121,8 +121,15 @@ pub const ADMIT: Section = Section {
             name: "trusted_proxies",
             kind: "list of networks",
             default: "[]",
-            doc: "Proxies before the edge whose `Forwarded` and `X-Forwarded-*` are believed; from everybody else these fields are dropped.",
-            example: r#"["10.0.0.0/8", "::1"]"#,
+            doc: "Proxies before the edge that are believed when they say whose request it is; from everybody else such fields are dropped. `unix` is whoever connects to a Unix socket.",
+            example: r#"["10.0.0.0/8", "::1", "unix"]"#,
+        },
+        Key {
+            name: "forwarded_field",
+            kind: "text",
+            default: r#""x-forwarded-for""#,
+            doc: "Where trusted proxies say it: `x-forwarded-for` (with `X-Forwarded-Proto`) or `forwarded` (RFC 7239). The other one is a client's own word and is dropped.",
+            example: r#""forwarded""#,
         },
         Key {
             name: "max_head",
