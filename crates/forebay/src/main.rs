@@ -3,6 +3,7 @@
 mod admin;
 mod cli;
 mod client;
+mod descriptors;
 mod reference;
 mod report;
 mod run;

@@ -16,6 +16,7 @@ use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{self, Admin, Desk};
+use crate::descriptors;
 use crate::report::{self, Problem};
 
 /// Time that a wrapped application has before clients are served anyway.
@@ -49,6 +50,7 @@ pub(crate) struct Wrapped {
 
 /// Runs until a signal, then drains.
 pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
+    descriptors::raise(plan.config.admit.max_connections);
     let cores = plan.config.listen.cores.unwrap_or_else(cores_of_machine).max(1);
     let main = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use super::support::{Origin, Running, ask, config, get, wait_for};
+use super::support::{Limits, Origin, Running, ask, config, get, wait_for};
 
 #[test]
 fn it_stands_before_an_application_by_one_flag() {
@@ -15,6 +15,19 @@ fn it_stands_before_an_application_by_one_flag() {
     let hit = running.get("/a");
     assert!(hit.contains("cache-status: Forebay; hit; ttl="), "{hit}");
     assert_eq!(origin.asked(), 1);
+}
+
+#[test]
+fn the_limit_of_file_descriptors_is_raised_as_far_as_it_goes() {
+    let origin = Origin::start();
+    let (url, folder) = (origin.url(), tempfile::tempdir().expect("a folder"));
+    let limits = Limits { soft: 300, hard: 2_000 };
+    let running = Running::start_limited(folder, &["--origin", &url, "--log", "off"], limits);
+    let found = fs::read_to_string(format!("/proc/{}/limits", running.pid())).expect("Linux");
+    let line = found.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    let soft = line.split_whitespace().nth(3);
+    assert_eq!(soft, Some("2000"), "{found}");
+    assert!(running.said.contains("admit.max_connections"), "{}", running.said);
 }
 
 #[test]

@@ -47,6 +47,15 @@ pub(crate) struct Running {
     pub(crate) port: u16,
     pub(crate) admin: String,
     pub(crate) folder: TempDir,
+    /// What it said before it served.
+    pub(crate) said: String,
+}
+
+/// Of file descriptors.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) soft: u32,
+    pub(crate) hard: u32,
 }
 
 impl Running {
@@ -94,7 +103,21 @@ impl Running {
             args.push("--");
             args.extend(command);
         }
-        let mut process = forebay(&args)
+        Running::started(folder, forebay(&args))
+    }
+
+    /// Under limits of file descriptors.
+    pub(crate) fn start_limited(folder: TempDir, flags: &[&str], limits: Limits) -> Running {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={}:{}", limits.soft, limits.hard));
+        command.arg(env!("CARGO_BIN_EXE_forebay")).stdin(Stdio::null());
+        command.args(["run", "--cores", "1", "--admin", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
+        command.args(flags);
+        Running::started(folder, command)
+    }
+
+    fn started(folder: TempDir, mut command: Command) -> Running {
+        let mut process = command
             .current_dir(folder.path())
             .envs(variables.iter().copied())
             .stdout(Stdio::null())
@@ -119,7 +142,7 @@ impl Running {
         let mut later = fs::File::create(folder.path().join("stderr")).expect("a file");
         std::thread::spawn(move || drop(std::io::copy(&mut lines, &mut later)));
         let port = port.unwrap_or_else(|| panic!("no address in:\n{said}"));
-        Running { process, port, admin, folder }
+        Running { process, port, admin, folder, said }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
