@@ -26,6 +26,9 @@ const BLOCK_BYTES: usize = 16 * 1024;
 /// … or at this age.
 const BLOCK_AGE: Duration = Duration::from_millis(200);
 
+/// Time that the last lines have to be written.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+
 /// What is known of a request when it is over.
 #[derive(Debug)]
 pub struct Record<'a> {
@@ -153,10 +156,10 @@ impl AccessLog {
         }
     }
 
-    /// Blocks until everything handed over is written; for the end of the process.
+    /// Blocks until everything handed over is written, for a while; for the end of the process.
     pub fn finish(&self) {
         if let Some(sink) = &self.sink {
-            sink.finish();
+            sink.finish(LAST_PATIENCE);
         }
     }
 

@@ -16,7 +16,15 @@ const MOST_WAITING: usize = 256;
 pub(super) struct Sink {
     blocks: Mutex<Option<SyncSender<Vec<u8>>>>,
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<Writing>>,
+}
+
+/// The thread that writes.
+#[derive(Debug)]
+struct Writing {
+    thread: JoinHandle<()>,
+    /// Nothing is ever sent: it is disconnected when the thread has ended.
+    ended: Receiver<()>,
 }
 
 #[derive(Debug, Default)]
@@ -41,11 +49,16 @@ impl Sink {
         };
         let (sender, receiver) = sync_channel(MOST_WAITING);
         let shared = Arc::new(Shared::default());
+        let (running, ended) = sync_channel(1);
         let thread = std::thread::Builder::new().name("access-log".into()).spawn({
             let shared = Arc::clone(&shared);
-            move || write_blocks(&receiver, out, &shared)
+            move || {
+                let _running: SyncSender<()> = running;
+                write_blocks(&receiver, out, &shared);
+            }
         })?;
-        Ok(Sink { blocks: Mutex::new(Some(sender)), shared, thread: Mutex::new(Some(thread)) })
+        let thread = Mutex::new(Some(Writing { thread, ended }));
+        Ok(Sink { blocks: Mutex::new(Some(sender)), shared, thread })
     }
 
     pub(super) fn hand_over(&self, block: Vec<u8>) {
@@ -68,10 +81,15 @@ impl Sink {
         self.shared.lost_lines.load(Ordering::Relaxed)
     }
 
-    pub(super) fn finish(&self) {
+    /// Blocks until everything is written, but no longer than `patience`: a pipe that nobody reads takes
+    /// nothing for ever.
+    pub(super) fn finish(&self, patience: Duration) {
         drop(self.blocks.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        let writing = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writing { thread, ended }) = writing else { return };
+        if ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            tracing::warn!("the access log takes nothing; its last lines are lost");
+        } else if thread.join().is_err() {
             tracing::error!("the thread of the access log panicked");
         }
     }
@@ -128,7 +146,7 @@ mod tests {
     fn a_full_disk_loses_lines_and_counts_them() {
         let sink = Sink::open(Some(PathBuf::from("/dev/full"))).expect("it opens");
         sink.hand_over(b"one\ntwo\n".to_vec());
-        sink.finish();
+        sink.finish(Duration::from_secs(10));
         assert_eq!(sink.lost(), 2);
     }
 
@@ -140,7 +158,22 @@ mod tests {
         std::fs::rename(&path, folder.path().join("old")).expect("it moves");
         sink.reopen();
         sink.hand_over(b"line\n".to_vec());
-        sink.finish();
+        sink.finish(Duration::from_secs(10));
         assert_eq!(std::fs::read_to_string(&path).expect("it is there again"), "line\n");
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_does_not_hold_up_the_end() {
+        use std::os::fd::AsRawFd;
+        let (_reader, writer) = io::pipe().expect("a pipe");
+        let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+        let sink = Sink::open(Some(path.into())).expect("it opens");
+        sink.hand_over(vec![b'x'; 1_000_000]);
+        let (sender, ended) = sync_channel(1);
+        std::thread::spawn(move || {
+            sink.finish(Duration::from_millis(50));
+            sender.send(()).expect("somebody waits");
+        });
+        ended.recv_timeout(Duration::from_secs(10)).expect("it ends all the same");
     }
 }
