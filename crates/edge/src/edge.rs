@@ -197,9 +197,9 @@ impl Edge {
         self.reloads.load(Ordering::Relaxed)
     }
 
-    /// True if the certificate that was shown for `server_name` is good for `host`.
-    pub fn covers(&self, server_name: &str, host: &str) -> bool {
-        self.entrance.certificates().covers(Some(server_name), host)
+    /// True if the certificate that was shown for `server_name`, or without one, is good for `host`.
+    pub fn covers(&self, server_name: Option<&str>, host: &str) -> bool {
+        self.entrance.certificates().covers(server_name, host)
     }
 }
 

@@ -95,10 +95,11 @@ impl Outgoing {
         self.upgrade.is_some()
     }
 
-    /// True if this is the protocol that a switch to was asked for.
+    /// True if this is one of the protocols that a switch to was asked for (RFC 9110 §7.8).
     pub(super) fn asked_for(&self, token: &HeaderValue) -> bool {
-        let asked = self.upgrade.as_ref();
-        asked.is_some_and(|asked| asked.as_bytes().eq_ignore_ascii_case(token.as_bytes()))
+        let asked = self.upgrade.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        let mut asked = asked.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        !token.is_empty() && asked.any(|asked| asked.eq_ignore_ascii_case(token.as_bytes()))
     }
 
     pub(super) fn method(&self) -> &Method {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use forebay_signals::clock;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::closing::Notes;
@@ -33,11 +33,15 @@ pub(super) fn keep(
     answer: &mut Answer,
 ) {
     let status = answer.status.as_u16();
+    // Of an answer to HEAD nothing is sent but the head.
+    let has_content = exchange.head.method != Method::HEAD;
     let inner: BoxedBody = match std::mem::take(&mut answer.body) {
-        Body::Stream(inner) => inner,
-        Body::Whole(bytes) if bytes.len() > AT_ONCE => Box::pin(Pieces { left: Some(bytes) }),
+        Body::Stream(inner) if has_content => inner,
+        Body::Whole(bytes) if has_content && bytes.len() > AT_ONCE => {
+            Box::pin(Pieces { left: Some(bytes) })
+        }
         body => {
-            let bytes = body.size_hint().exact().unwrap_or(0);
+            let bytes = body.size_hint().exact().filter(|_| has_content).unwrap_or(0);
             answer.body = body;
             let site = notes.site.and_then(|index| snapshot.sites.get(index));
             let traffic = site.map_or_else(|| edge.traffic.none(), |site| &site.traffic);

@@ -16,11 +16,13 @@ mod stored;
 
 use std::sync::Arc;
 
+use http::StatusCode;
+
 use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Snapshot};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Exchange, Room};
+use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::listen::{Handler, Reply};
 use crate::{admit, identity};
 use account::Underway;
@@ -93,6 +95,9 @@ fn walk(
     exchange.leave(Room::Route);
     if let Some(answer) = matched.own_answer(exchange) {
         return answer.map(Way::Answered);
+    }
+    if admit::goes_no_further(exchange) {
+        return Ok(Way::Answered(Answer::new(Body::Empty).with_status(StatusCode::NO_CONTENT)));
     }
 
     let question = match question::of(site, exchange)? {

@@ -1,8 +1,10 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod hops;
 mod introduced;
 mod leaving;
 mod logged;
+mod misdirected;
 mod parts;
 mod purging;
 mod sharing;

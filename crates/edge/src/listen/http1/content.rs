@@ -292,3 +292,24 @@ impl Drop for ContentBody {
         wake(shared.feeder.take());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_one_byte_fill_no_more_memory_than_large_ones() {
+        let (mut content, _body) = open(Framing::Chunked, false, &Settings::default());
+        let sent = 100_000;
+        let mut input = BytesMut::from("1\r\nx\r\n".repeat(sent).as_bytes());
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(
+            content.poll_deliver(&mut input, &mut context).is_pending(),
+            "it waits for a reader"
+        );
+        let queue = content.queue.as_ref().expect("there is content");
+        let pieces = lock(queue).frames.len();
+        assert!(pieces <= MOST_QUEUED / PIECE_BYTES + 1, "{pieces} pieces lie in the queue");
+        assert!(input.len() / 6 >= sent - pieces - 1, "the rest waits in the socket");
+    }
+}

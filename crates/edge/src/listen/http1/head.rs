@@ -194,6 +194,10 @@ pub fn parse(block: &Bytes, limits: &HeadLimits) -> Result<RequestHead, HeadErro
     let framing = framing(&said, version)?;
     let expects_continue = expectation(&said.expect, version)?;
     let (keeps_alive, upgrade) = said.hop_by_hop(version);
+    if framing != Framing::Chunked {
+        // Only chunked content has trailers to announce (RFC 9110 §6.6.2).
+        said.fields.remove(http::header::TRAILER);
+    }
     let (uri, fields) = (target.uri, said.fields);
     Ok(RequestHead {
         method,
@@ -258,12 +262,8 @@ impl Said {
             "connection" => self.connection.push(value),
             "upgrade" => self.upgrade = self.upgrade.take().or(Some(value)),
             // For this hop alone (RFC 9110 §7.6.1).
-            "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "proxy-authorization"
-            | "http2-settings" => {}
+            "keep-alive" | "proxy-connection" | "te" | "proxy-authorization" | "http2-settings" => {
+            }
             // Gateways fold `_` and `-` into one (RFC 3875 §4.1.18): `X_Forwarded_For` would pass for ours.
             name if name.contains('_') => {}
             _ => {
