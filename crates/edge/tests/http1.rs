@@ -264,24 +264,30 @@ fn a_client_that_leaves_while_it_waits_ends_the_wait() {
     let dropped = Arc::<std::sync::atomic::AtomicBool>::default();
     let handler = {
         let dropped = Arc::clone(&dropped);
-        move |_: Exchange| {
+        move |exchange: Exchange| {
             let held = Dropped(Arc::clone(&dropped));
             async move {
                 let answer = std::future::pending().await;
-                drop(held);
+                drop((held, exchange));
                 answer
             }
         }
     };
-    with_server(Settings::default(), handler, |mut stream, drain| async move {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("written");
-        while drain.held() == 0 {
-            tokio::task::yield_now().await;
-        }
-        stream.shutdown().await.expect("its half ends");
-        assert_eq!(read_all(&mut stream).await, "", "half-closed is as good as gone");
-    });
-    assert!(dropped.load(std::sync::atomic::Ordering::Relaxed));
+    let upload = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n";
+    // More than lies between socket and reader, who does not read.
+    let upload = upload.to_owned() + &"x".repeat(80_000);
+    for message in ["GET / HTTP/1.1\r\nHost: a\r\n\r\n", &upload] {
+        dropped.store(false, std::sync::atomic::Ordering::Relaxed);
+        with_server(Settings::default(), handler.clone(), |mut stream, drain| async move {
+            stream.write_all(message.as_bytes()).await.expect("written");
+            while drain.held() == 0 {
+                tokio::task::yield_now().await;
+            }
+            stream.shutdown().await.expect("its half ends");
+            assert_eq!(read_all(&mut stream).await, "", "half-closed is as good as gone");
+        });
+        assert!(dropped.load(std::sync::atomic::Ordering::Relaxed));
+    }
 }
 
 #[test]

@@ -70,6 +70,33 @@ fn connections_over_the_cap_are_closed_at_once_and_their_places_come_back() {
 }
 
 #[test]
+fn a_trusted_proxy_is_not_capped_as_one_client_but_in_all() {
+    let trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+    let admit = Admit {
+        trusted_proxies,
+        max_connections_per_address: 2,
+        max_connections_per_network: 2,
+        max_connections: 4,
+        ..Admit::default()
+    };
+    with_server(&listen(Protocol::Plain), &admit, echo, |server| async move {
+        let counters = Arc::clone(server.entrance.counters());
+        let mut open = Vec::new();
+        for _ in 0..4 {
+            open.push(connect(&server).await);
+        }
+        until("all are in", || counters.open.value() == 4).await;
+        assert_eq!(counters.refused.value(), 0);
+        let mut fifth = connect(&server).await;
+        assert_eq!(read_all(&mut fifth).await, "");
+        assert_eq!(counters.refused.value(), 1);
+        let last = open.last_mut().expect("four");
+        last.write_all(LAST_GET).await.expect("written");
+        assert!(read_all(last).await.starts_with("HTTP/1.1 200 "));
+    });
+}
+
+#[test]
 fn a_panic_in_a_handler_is_an_answer_and_a_count() {
     let handler = |exchange: Exchange| async move {
         assert!(exchange.head.uri.path() != "/panic", "as asked");
@@ -258,6 +285,42 @@ fn an_upgrade_becomes_a_tunnel() {
         stream.shutdown().await.expect("shut");
         assert_eq!(read_all(&mut stream).await, "EARLY AND LATE");
         assert_eq!(server.entrance.counters().upgraded.value(), 1);
+    });
+    words.join().expect("the origin does not panic");
+}
+
+#[test]
+fn a_tunnel_lives_on_in_a_drain_until_its_time_is_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let origin = listener.local_addr().expect("bound");
+    let words = std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        let (mut stream, _) = listener.accept().expect("a client");
+        let mut bytes = [0; 1024];
+        let length = stream.read(&mut bytes).expect("a head");
+        assert!(bytes[..length].starts_with(b"GET / "));
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: words\r\n\r\n";
+        stream.write_all(answer.as_bytes()).expect("written");
+        // Echoes until the edge ends it.
+        while let Ok(count @ 1..) = stream.read(&mut bytes) {
+            stream.write_all(&bytes[..count]).expect("written");
+        }
+    });
+    let handler = move |_: Exchange| tunnel_to(origin);
+    let settings = Listen { drain_timeout: Duration::from_secs(2), ..listen(Protocol::Plain) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut stream = connect(&server).await;
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: words\r\n\r\n";
+        stream.write_all(head).await.expect("written");
+        read_until(&mut stream, "\r\n\r\n").await;
+        stream.write_all(b"before ").await.expect("written");
+        read_until(&mut stream, "before ").await;
+        server.drain.begin();
+        until("the port is closed", || std::net::TcpStream::connect(server.address).is_err()).await;
+        stream.write_all(b"after ").await.expect("the tunnel lives");
+        read_until(&mut stream, "after ").await;
+        assert_eq!(read_all(&mut stream).await, "", "its time is up");
     });
     words.join().expect("the origin does not panic");
 }

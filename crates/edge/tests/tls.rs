@@ -194,6 +194,43 @@ fn a_large_answer_arrives_whole() {
 }
 
 #[test]
+fn floods_end_beneath_tls_too() {
+    use listening::frames;
+    use tokio::io::AsyncReadExt;
+    let certificate = made(&["a.example"]);
+    let settings = listen_tls(certificate.clone());
+    let resets: fn(u32) -> Vec<u8> = |n| {
+        let mut pair = frames::get(2 * n + 1, "/");
+        pair.extend(frames::frame(frames::RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8]));
+        pair
+    };
+    let settings_frames: fn(u32) -> Vec<u8> = |_| frames::frame(frames::SETTINGS, 0, 0, &[]);
+    let pings: fn(u32) -> Vec<u8> = |_| frames::frame(frames::PING, 0, 0, &[0; 8]);
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        let connector = trusting(&[&certificate], BOTH, &["h2"]);
+        for (nth, flood) in [resets, settings_frames, pings].into_iter().enumerate() {
+            let stream = connect(&server, &connector, "a.example").await.expect("trusted");
+            let (mut reads, mut writes) = tokio::io::split(stream);
+            let reading = tokio::spawn(async move {
+                let mut all = Vec::new();
+                drop(reads.read_to_end(&mut all).await);
+            });
+            let hello = [frames::PREFACE, &frames::frame(frames::SETTINGS, 0, 0, &[])].concat();
+            writes.write_all(&hello).await.expect("written");
+            let mut sent = 0;
+            // It ends when the server closes: a write fails then.
+            while sent < 1_000_000 && writes.write_all(&flood(sent)).await.is_ok() {
+                sent += 1;
+            }
+            assert!(sent < 1_000_000, "flood {nth} was served to its end");
+            reading.await.expect("no panic");
+        }
+        let counters = server.entrance.counters();
+        until("they are counted", || counters.floods.value() == 3).await;
+    });
+}
+
+#[test]
 fn ten_thousand_certificates_load_and_reload_in_bounded_time() {
     // One key pair under many names: making ten thousand is what would take long.
     let names: Vec<String> = (0..10_000).map(|n| format!("n{n}.example")).collect();

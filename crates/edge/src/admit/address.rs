@@ -189,10 +189,9 @@ mod tests {
     }
 
     fn settings_of(name: &HeaderName) -> Admit {
-        let forwarded_field = match *name == FORWARDED {
-            true => ForwardedField::Forwarded,
-            false => ForwardedField::XForwardedFor,
-        };
+        let is_newer = *name == FORWARDED;
+        let forwarded_field =
+            if is_newer { ForwardedField::Forwarded } else { ForwardedField::XForwardedFor };
         Admit { forwarded_field, ..settings() }
     }
 

@@ -58,23 +58,6 @@ fn a_client_that_resets_while_it_waits_gives_its_place_back() {
 }
 
 #[test]
-fn a_client_that_leaves_an_upload_which_nobody_reads_is_noticed() {
-    with_world(
-        never(),
-        |_| {},
-        |world| async move {
-            let head = "POST /a HTTP/1.1\r\nHost: shop.example\r\nContent-Length: 90000000\r\n\r\n";
-            let mut stream = asks(&world, head).await;
-            until("it is under way", || world.edge.in_flight.count() == 1).await;
-            let piece = vec![b'x'; 10_000];
-            stream.write_all(&piece).await.expect("written");
-            drop(stream);
-            until_nobody_is_in_flight(&world).await;
-        },
-    );
-}
-
-#[test]
 fn a_client_that_leaves_a_quiet_stream_gives_its_place_back() {
     let begins = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello";
     with_world(

@@ -1,5 +1,6 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod gate;
 mod hops;
 mod introduced;
 mod leaving;

@@ -23,6 +23,13 @@ pub(crate) struct World {
     pub(crate) edge: Arc<Edge>,
     pub(crate) port: u16,
     pub(crate) origin: JoinHandle<()>,
+    seen: Seen,
+}
+
+/// What the origin has seen.
+#[derive(Clone, Default)]
+struct Seen {
+    bytes: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
     heads: Arc<Mutex<Vec<String>>>,
 }
@@ -30,12 +37,17 @@ pub(crate) struct World {
 impl World {
     /// Requests that the origin has seen.
     pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+        self.seen.asked.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that the origin has seen.
+    pub(crate) fn heard(&self) -> usize {
+        self.seen.bytes.load(Ordering::SeqCst)
     }
 
     /// Head of the last request that the origin has seen.
     pub(crate) fn last_head(&self) -> String {
-        self.heads.lock().expect("no panic").last().cloned().unwrap_or_default()
+        self.seen.heads.lock().expect("no panic").last().cloned().unwrap_or_default()
     }
 
     /// Waits until the origin has seen so many.
@@ -66,10 +78,8 @@ where
     runtime.expect("a runtime starts").block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let origin_port = listener.local_addr().expect("bound").port();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let heads = Arc::new(Mutex::new(Vec::new()));
-        let seen = (Arc::clone(&asked), Arc::clone(&heads));
-        let origin = tokio::spawn(origin(listener, answers, seen));
+        let seen = Seen::default();
+        let origin = tokio::spawn(origin(listener, answers, seen.clone()));
         let server = Server::plain(Address::Tcp("127.0.0.1".into(), origin_port));
         let mut config = Config {
             routes: vec![Route::everything_to("app")],
@@ -85,7 +95,7 @@ where
             panic!("it listens on TCP");
         };
         let serving = tokio::spawn(Arc::clone(&edge).serve(0));
-        let world = World { edge: Arc::clone(&edge), port: address.port(), asked, heads, origin };
+        let world = World { edge: Arc::clone(&edge), port: address.port(), seen, origin };
         clock::timeout(Duration::from_secs(20), test(world)).await.expect("in time");
         edge.drain.begin();
         clock::timeout(Duration::from_secs(20), serving)
@@ -95,25 +105,21 @@ where
     });
 }
 
-async fn origin(
-    listener: TcpListener,
-    answers: Answers,
-    (asked, heads): (Arc<AtomicUsize>, Arc<Mutex<Vec<String>>>),
-) {
+async fn origin(listener: TcpListener, answers: Answers, seen: Seen) {
     let mut connections = JoinSet::new();
     while let Ok((mut stream, _)) = listener.accept().await {
-        let (answers, asked, heads) =
-            (Arc::clone(&answers), Arc::clone(&asked), Arc::clone(&heads));
+        let (answers, seen) = (Arc::clone(&answers), seen.clone());
         connections.spawn(async move {
-            let mut seen = Vec::new();
-            while matches!(stream.read_buf(&mut seen).await, Ok(1..)) {
-                if !seen.ends_with(b"\r\n\r\n") {
+            let mut read = Vec::new();
+            while let Ok(count @ 1..) = stream.read_buf(&mut read).await {
+                seen.bytes.fetch_add(count, Ordering::SeqCst);
+                if !read.ends_with(b"\r\n\r\n") {
                     continue;
                 }
-                let head = String::from_utf8_lossy(&std::mem::take(&mut seen)).into_owned();
+                let head = String::from_utf8_lossy(&std::mem::take(&mut read)).into_owned();
                 let (delay, answer) = answers(&head);
-                heads.lock().expect("no panic").push(head);
-                asked.fetch_add(1, Ordering::SeqCst);
+                seen.heads.lock().expect("no panic").push(head);
+                seen.asked.fetch_add(1, Ordering::SeqCst);
                 clock::sleep(delay).await;
                 if stream.write_all(answer.as_bytes()).await.is_err() {
                     return;
