@@ -103,7 +103,9 @@ impl Running {
             args.push("--");
             args.extend(command);
         }
-        Running::started(folder, forebay(&args))
+        let mut command = forebay(&args);
+        command.envs(variables.iter().copied());
+        Running::started(folder, command)
     }
 
     /// Under limits of file descriptors.
@@ -119,7 +121,6 @@ impl Running {
     fn started(folder: TempDir, mut command: Command) -> Running {
         let mut process = command
             .current_dir(folder.path())
-            .envs(variables.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
