@@ -89,7 +89,7 @@ impl<H: Handler> Session<H> {
         let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io)).await else { return };
         match version {
             Version::Http1 => Box::pin(self.http1(io, input, None)).await,
-            Version::Http2 => Box::pin(self.http2(io, input)).await,
+            Version::Http2 => Box::pin(self.http2(io, input, None)).await,
         }
     }
 
@@ -108,7 +108,7 @@ impl<H: Handler> Session<H> {
         self.client.scheme = Scheme::Https;
         self.client.server_name = tls.server_name().map(|name| name.to_ascii_lowercase().into());
         if is_http2 {
-            Box::pin(self.http2(io, BytesMut::new())).await;
+            Box::pin(self.http2(io, BytesMut::new(), Some(progress))).await;
         } else {
             Box::pin(self.http1(io, BytesMut::new(), Some(progress))).await;
         }
@@ -145,10 +145,12 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    async fn http2<S: Stream>(self, io: S, input: BytesMut) {
+    async fn http2<S: Stream>(self, io: S, input: BytesMut, progress: Option<Progress>) {
         let Session { settings, counters, handler, drain, client } = self;
         let counted = Arc::clone(&counters);
-        match http2::serve(io, input, client, settings, counters, handler, drain).await {
+        let socket = Socket { io, input, progress };
+        let context = http2::Context { client, settings, counters, handler, drain };
+        match http2::serve(socket, context).await {
             http2::End::Closed => {}
             http2::End::Protocol(code) => {
                 counted.protocol_errors.increment();

@@ -4,9 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use forebay_edge::config::Config;
 use forebay_edge::config::log::{Format, Log};
 use forebay_signals::clock;
+use http::Request;
+use http_body_util::Empty;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,6 +68,29 @@ fn what_is_refused_at_the_gate_has_a_line_an_id_and_a_date() {
             assert_eq!(line["client"], "127.0.0.1");
         }
         assert_eq!(world.edge.traffic.none().requests(), 5, "they count");
+        assert_eq!(world.asked(), 0);
+    });
+}
+
+#[test]
+fn what_is_refused_over_http2_has_them_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("log");
+    with_world(always(OK), logging_to(path.clone()), |world| async move {
+        let io = TokioIo::new(connect(&world).await);
+        let (mut sender, connection) =
+            http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+        drop(tokio::spawn(connection));
+        let request = Request::put("http://a.example/b?c").header("host", "b.example");
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), 400);
+        assert!(answer.headers().contains_key("date"));
+        let line = &lines(&path, 1).await[0];
+        assert_eq!(line["id"], answer.headers()["x-request-id"].to_str().expect("text"));
+        assert_eq!((&line["method"], &line["target"]), (&"PUT".into(), &"/b?c".into()), "{line}");
+        assert_eq!((&line["status"], &line["host"]), (&400.into(), &"a.example".into()), "{line}");
+        assert_eq!(world.edge.traffic.none().requests(), 1, "it counts");
         assert_eq!(world.asked(), 0);
     });
 }

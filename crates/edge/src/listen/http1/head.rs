@@ -194,7 +194,7 @@ pub fn parse(block: &Bytes, limits: &HeadLimits) -> Result<RequestHead, HeadErro
     let framing = framing(&said, version)?;
     let expects_continue = expectation(&said.expect, version)?;
     let (keeps_alive, upgrade) = said.hop_by_hop(version);
-    if framing != Framing::Chunked {
+    if said.has_trailer && framing != Framing::Chunked {
         // Only chunked content has trailers to announce (RFC 9110 §6.6.2).
         said.fields.remove(http::header::TRAILER);
     }
@@ -231,6 +231,7 @@ struct Said {
     expect: Once,
     connection: Vec<HeaderValue>,
     upgrade: Option<HeaderValue>,
+    has_trailer: bool,
     fields: HeaderMap,
 }
 
@@ -266,7 +267,8 @@ impl Said {
             }
             // Gateways fold `_` and `-` into one (RFC 3875 §4.1.18): `X_Forwarded_For` would pass for ours.
             name if name.contains('_') => {}
-            _ => {
+            other => {
+                self.has_trailer |= other == "trailer";
                 return self
                     .fields
                     .try_append(name, value)

@@ -7,21 +7,20 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use forebay_signals::clock;
-use forebay_signals::drain::{Drain, Lookout};
+use forebay_signals::drain::Lookout;
 use tokio::io::ReadBuf;
 
 use super::engine::{self, Work};
 use super::frame::Code;
 use super::inbound::Fault;
 use super::session::Session;
-use crate::exchange::Client;
+use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
-use crate::listen::http1::FRESH_GRACE;
+use crate::listen::http1::{FRESH_GRACE, Socket};
 use crate::listen::io::{Stream, linger};
+use crate::listen::progress::Progress;
 use crate::listen::settings::Settings;
-use crate::listen::{Counters, Handler};
 
 /// Room for one read: a full frame.
 const READ_BYTES: usize = 16 * 1024;
@@ -62,23 +61,19 @@ impl End {
     }
 }
 
-/// Serves one connection to its end. `input` is what was read from it before.
+/// Serves one connection to its end.
 pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
-    io: S,
-    input: BytesMut,
-    client: Client,
-    settings: Arc<Settings>,
-    counters: Arc<Counters>,
-    handler: H,
-    drain: Drain,
+    socket: Socket<S>,
+    context: engine::Context<H>,
 ) -> End {
+    let Socket { io, input, progress } = socket;
+    let settings = Arc::clone(&context.settings);
     let first_request = clock::now() + settings.http2_first_request_timeout;
     let linger_limit = settings.http1.linger;
-    let drained = drain.lookout();
-    let context =
-        engine::Context { client, settings: Arc::clone(&settings), counters, handler, drain };
+    let drained = context.drain.lookout();
     let mut connection = Connection {
         io,
+        progress,
         session: Session::new(context, input),
         settings,
         idle: Deadline::new(first_request),
@@ -102,6 +97,8 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
 
 struct Connection<S, H> {
     io: S,
+    /// What leaves the socket, if TLS stands before it.
+    progress: Option<Progress>,
     session: Session<H>,
     settings: Arc<Settings>,
     idle: Deadline,
@@ -248,7 +245,8 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         // While the socket is full its progress counts, not that of the streams behind it.
         self.session.engine.unblock_streams();
         let limit = self.settings.http1.blocked_write_timeout;
-        let written = self.session.engine.output.written();
+        let given = self.session.engine.output.written();
+        let written = self.progress.as_ref().map_or(given, Progress::bytes);
         if self.blocked.as_ref().is_none_or(|(at, _)| *at != written) {
             self.blocked = Some((written, Deadline::new(clock::now() + limit)));
         }

@@ -29,12 +29,12 @@ const GOING_PING: [u8; 8] = *b"forebay.";
 const REMEMBERED: usize = MAX_STREAMS as usize;
 
 /// What all requests of a connection share.
-pub(super) struct Context<H> {
-    pub(super) client: Client,
-    pub(super) settings: Arc<Settings>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) handler: H,
-    pub(super) drain: Drain,
+pub(in crate::listen) struct Context<H> {
+    pub(in crate::listen) client: Client,
+    pub(in crate::listen) settings: Arc<Settings>,
+    pub(in crate::listen) counters: Arc<Counters>,
+    pub(in crate::listen) handler: H,
+    pub(in crate::listen) drain: Drain,
 }
 
 /// Both directions of one connection.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::hpack::{Field, Reading, TargetScheme};
 use super::priority::Priority;
 use crate::exchange::Head;
 use crate::listen::http1::head::{HeadError, HeadLimits, content_length};
 use crate::listen::http1::target;
+
+/// As much of a refused target as is worth a line of the log.
+const LONGEST_SEEN: usize = 256;
 
 /// Fields that speak of one connection (RFC 9110 §7.6.1): no message may have them (§8.2.2).
 pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
@@ -33,17 +36,24 @@ pub(super) struct RequestHead {
 }
 
 /// Why there is no request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Refusal {
     /// RFC 9113 §8.1.1: the stream ends with `PROTOCOL_ERROR`.
     Malformed,
-    /// The client is told in an answer.
+    /// The client is told in an answer. What is known of its request is for the log.
+    Refused(HeadError, Box<Head>),
+}
+
+/// The same, before it is known what else the block says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Malformed,
     Refused(HeadError),
 }
 
-impl From<HeadError> for Refusal {
-    fn from(error: HeadError) -> Refusal {
-        Refusal::Refused(error)
+impl From<HeadError> for Verdict {
+    fn from(error: HeadError) -> Verdict {
+        Verdict::Refused(error)
     }
 }
 
@@ -142,7 +152,7 @@ impl Builder {
                 });
             }
             // For this hop alone.
-            "trailer" | "proxy-authorization" | "http2-settings" => {}
+            "proxy-authorization" | "http2-settings" => {}
             plain if is_hop_by_hop(plain.as_bytes()) => self.is_malformed = true,
             // As over HTTP/1: gateways fold `_` and `-` into one.
             plain if plain.contains('_') => {}
@@ -161,19 +171,26 @@ impl Builder {
     }
 
     /// What the block was, now that it is whole.
-    pub(super) fn finish(self, limits: &HeadLimits) -> Result<RequestHead, Refusal> {
+    pub(super) fn finish(mut self, limits: &HeadLimits) -> Result<RequestHead, Refusal> {
+        self.check(limits).map_err(|verdict| match verdict {
+            Verdict::Malformed => Refusal::Malformed,
+            Verdict::Refused(error) => Refusal::Refused(error, Box::new(self.seen())),
+        })
+    }
+
+    fn check(&mut self, limits: &HeadLimits) -> Result<RequestHead, Verdict> {
         if self.is_malformed {
-            return Err(Refusal::Malformed);
+            return Err(Verdict::Malformed);
         }
         if let Some(error) = self.refused {
             return Err(error.into());
         }
-        let method = self.method.ok_or(Refusal::Malformed)?;
+        let method = self.method.clone().ok_or(Verdict::Malformed)?;
         if method == Method::CONNECT || method == Method::TRACE {
             return Err(HeadError::BadMethod.into());
         }
-        let (Some(scheme), Some(path)) = (self.scheme, self.path) else {
-            return Err(Refusal::Malformed);
+        let (Some(scheme), Some(path)) = (self.scheme, &self.path) else {
+            return Err(Verdict::Malformed);
         };
         let (TargetScheme::Web, Reading::Clear(path)) = (scheme, path) else {
             return Err(HeadError::BadTarget.into());
@@ -181,42 +198,61 @@ impl Builder {
         if path.as_str().len() > limits.target_bytes {
             return Err(HeadError::TargetTooLong.into());
         }
-        let uri = target::from_path(&method, path)?;
-        let authority = authority(self.authority, self.host.as_ref())?;
+        let uri = target::from_path(&method, path.clone())?;
+        let authority = authority(self.authority.as_ref(), self.host.as_ref())?;
         let length = match &self.length {
             Some(length) => Some(content_length(length.as_bytes()).ok_or(HeadError::BadLength)?),
             None => None,
         };
-        let mut fields = self.fields;
-        match self.cookie {
+        match self.cookie.take() {
             None => {}
-            Some(Crumbs::One(cookie)) => drop(fields.insert(COOKIE, cookie)),
+            Some(Crumbs::One(cookie)) => drop(self.fields.insert(COOKIE, cookie)),
             Some(Crumbs::More(cookie)) => {
                 let cookie = HeaderValue::from_maybe_shared(Bytes::from(cookie));
-                fields.insert(COOKIE, cookie.map_err(|_| HeadError::BadField)?);
+                self.fields.insert(COOKIE, cookie.map_err(|_| HeadError::BadField)?);
             }
         }
+        let fields = std::mem::take(&mut self.fields);
         let head = Head { method, uri, authority, version: Version::HTTP_2, fields };
         let (expects_continue, priority) = (self.expects_continue, self.priority);
         Ok(RequestHead { head, length, expects_continue, priority })
     }
 
+    /// What can be told of a request that is none; `-` for what cannot.
+    fn seen(self) -> Head {
+        let target = match &self.path {
+            Some(Reading::Clear(path)) => path.as_str(),
+            _ => "-",
+        };
+        let target = target.get(..LONGEST_SEEN).unwrap_or(target);
+        let uri = Uri::try_from(target).unwrap_or_else(|_| Uri::from_static("-"));
+        let authority = match &self.authority {
+            Some(Reading::Clear(authority)) => String::from(&**authority),
+            _ => String::new(),
+        };
+        Head {
+            method: self.method.unwrap_or_else(|| Method::from_bytes(b"-").expect("a token")),
+            uri,
+            authority,
+            version: Version::HTTP_2,
+            fields: self.fields,
+        }
+    }
+
     /// The fields as trailers, which have no pseudo fields (§8.1).
-    pub(super) fn finish_trailers(self) -> Result<HeaderMap, Refusal> {
+    pub(super) fn finish_trailers(self) -> Option<HeaderMap> {
         let has_pseudo = self.method.is_some()
             || self.scheme.is_some()
             || self.authority.is_some()
             || self.path.is_some();
-        if self.is_malformed || has_pseudo {
-            return Err(Refusal::Malformed);
-        }
-        self.refused.map_or(Ok(self.fields), |error| Err(error.into()))
+        let is_good = !self.is_malformed && !has_pseudo && self.refused.is_none();
+        is_good.then_some(self.fields)
     }
 }
 
 /// RFC 9113 §8.3.1: `:authority`, or Host; two that differ are a trap for somebody.
 fn authority(
-    pseudo: Option<Reading<Arc<str>>>,
+    pseudo: Option<&Reading<Arc<str>>>,
     host: Option<&HeaderValue>,
 ) -> Result<String, HeadError> {
     let pseudo = match pseudo {
@@ -225,10 +261,10 @@ fn authority(
         None => None,
     };
     let Some(host) = host else {
-        return pseudo.map_or(Err(HeadError::BadHost), |pseudo| Ok(String::from(&*pseudo)));
+        return pseudo.map_or(Err(HeadError::BadHost), |pseudo| Ok(String::from(&**pseudo)));
     };
     let host = target::authority(host.as_bytes()).ok_or(HeadError::BadHost)?;
-    if pseudo.is_some_and(|pseudo| *pseudo != *host) {
+    if pseudo.is_some_and(|pseudo| **pseudo != *host) {
         return Err(HeadError::HostMismatch);
     }
     Ok(host)
@@ -254,10 +290,10 @@ mod tests {
         builder
     }
 
-    fn checked(method: &str, path: &str, extra: &[(&str, &str)]) -> Result<RequestHead, Refusal> {
+    fn checked(method: &str, path: &str, extra: &[(&str, &str)]) -> Result<RequestHead, Verdict> {
         let mut fields = vec![(":method", method), (":scheme", "http"), (":path", path)];
         fields.extend_from_slice(extra);
-        built(&fields).finish(&LIMITS)
+        built(&fields).check(&LIMITS)
     }
 
     #[test]
@@ -326,7 +362,7 @@ mod tests {
         let result = checked("GET", "/", &[ok, ("a", &large)]).map(|request| request.length);
         assert_eq!(result, Err(E::TooLarge.into()));
         let scheme = [(":method", "GET"), (":scheme", "ftp"), (":path", "/"), ok];
-        let result = built(&scheme).finish(&LIMITS).map(|request| request.length);
+        let result = built(&scheme).check(&LIMITS).map(|request| request.length);
         assert_eq!(result, Err(E::BadTarget.into()));
     }
 
@@ -342,7 +378,7 @@ mod tests {
             &[ok, ("x", " 1")],
         ] {
             let result = checked("GET", "/", fields).map(|request| request.head.authority);
-            assert_eq!(result, Err(Refusal::Malformed), "{fields:?}");
+            assert_eq!(result, Err(Verdict::Malformed), "{fields:?}");
         }
     }
 
@@ -351,7 +387,7 @@ mod tests {
         let trailers = built(&[("checksum", "7")]).finish_trailers().expect("valid");
         assert_eq!(trailers["checksum"], "7");
         for fields in [&[(":path", "/")][..], &[("connection", "x")]] {
-            assert_eq!(built(fields).finish_trailers(), Err(Refusal::Malformed));
+            assert_eq!(built(fields).finish_trailers(), None);
         }
     }
 }

@@ -26,6 +26,7 @@ mod upload;
 mod wakes;
 
 pub(super) use connection::{End, serve};
+pub(super) use engine::Context;
 pub use session::Session;
 
 /// Streams of one connection at once: what browsers and common servers use.

@@ -11,8 +11,8 @@ use super::priority::Priority;
 use super::stream::{Progress, Stream};
 use super::{MAX_STREAMS, STREAM_WINDOW, upload};
 use crate::error::Error;
-use crate::exchange::{Body, Exchange, Stamps};
-use crate::listen::{Handler, Reply, refusal};
+use crate::exchange::{Body, Exchange, Head, Stamps};
+use crate::listen::{Handler, Reply};
 
 /// Fields that are decoded beyond what a head may weigh, in heads: a client that is a little over the
 /// limit is told so, a bomb ends the connection.
@@ -60,8 +60,8 @@ impl<H: Handler> Engine<H> {
                 Ok(())
             }
             Err(Refusal::Malformed) => self.break_stream(id, Code::PROTOCOL_ERROR),
-            Err(Refusal::Refused(error)) => {
-                self.refuse(id, ends, &error.into());
+            Err(Refusal::Refused(error, seen)) => {
+                self.refuse(id, ends, *seen, error.into());
                 Ok(())
             }
         }
@@ -91,7 +91,7 @@ impl<H: Handler> Engine<H> {
             return self.break_stream(id, Code::STREAM_CLOSED);
         }
         // §8.1: a second block ends the message.
-        let (Ok(trailers), true) = (builder.finish_trailers(), ends) else {
+        let (Some(trailers), true) = (builder.finish_trailers(), ends) else {
             return self.break_stream(id, Code::PROTOCOL_ERROR);
         };
         stream.has_ended = true;
@@ -104,17 +104,9 @@ impl<H: Handler> Engine<H> {
     fn begin_request(&mut self, id: u32, ends: bool, request: RequestHead) {
         let RequestHead { head, length, expects_continue, priority } = request;
         let is_head = head.method == Method::HEAD;
-        let exchange = |body| Exchange {
-            id: [b'0'; 32],
-            client: self.context.client.clone(),
-            head,
-            body,
-            upgrade: None,
-            stamps: Stamps::new(clock::now()),
-        };
         if ends {
             // Most requests: one that is answered at once never becomes a stream.
-            match self.context.handler.call(exchange(Body::Empty)) {
+            match self.context.handler.call(self.exchange(head, Body::Empty)) {
                 Reply::Now(answer) => self.answer_at_once(id, is_head, priority, answer),
                 Reply::Later(coming) => {
                     let mut stream = self.new_stream(id, priority);
@@ -134,7 +126,7 @@ impl<H: Handler> Engine<H> {
         stream.feed = Some(feed);
         stream.has_ended = false;
         stream.is_head = is_head;
-        let reply = self.context.handler.call(exchange(body));
+        let reply = self.context.handler.call(self.exchange(head, body));
         match reply {
             Reply::Now(answer) => {
                 self.streams.push(stream);
@@ -153,12 +145,23 @@ impl<H: Handler> Engine<H> {
     }
 
     /// Answers a head that cannot be a request of anybody.
-    fn refuse(&mut self, id: u32, ends: bool, error: &Error) {
+    fn refuse(&mut self, id: u32, ends: bool, seen: Head, error: Error) {
         self.context.counters.protocol_errors.increment();
         tracing::debug!(kind = error.facts().label, error = %error, "request refused");
         let mut stream = self.new_stream(id, Priority::default());
         stream.has_ended = ends;
+        stream.is_head = seen.method == Method::HEAD;
         self.streams.push(stream);
-        self.begin_answer(id, refusal(error));
+        let exchange = self.exchange(seen, Body::Empty);
+        let answer = self.context.handler.refuse(exchange, error);
+        self.begin_answer(id, answer);
+    }
+
+    fn exchange(&self, head: Head, body: Body) -> Exchange {
+        let now = clock::now();
+        let mut stamps = Stamps::new(now);
+        stamps.read_since(now);
+        let client = self.context.client.clone();
+        Exchange { id: [b'0'; 32], client, head, body, upgrade: None, stamps }
     }
 }

@@ -3,7 +3,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -16,6 +16,7 @@ use crate::config::admit::Admit;
 use crate::config::listen::Listen;
 use crate::exchange::{Answer, Body, Client, Exchange, Scheme};
 use crate::listen::detect::PREFACE;
+use crate::listen::http1::Socket;
 use crate::listen::settings::Settings;
 
 /// A stream that counts writes.
@@ -27,7 +28,7 @@ struct Counting {
 impl AsyncRead for Counting {
     fn poll_read(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(context, buffer)
@@ -37,18 +38,24 @@ impl AsyncRead for Counting {
 impl AsyncWrite for Counting {
     fn poll_write(
         mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
+        context: &mut task::Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.writes.fetch_add(1, Relaxed);
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }
@@ -83,7 +90,9 @@ fn answers_that_are_ready_leave_in_one_write() {
         let drain = Drain::default();
         client.write_all(&requests(20)).await.expect("room");
         let input = BytesMut::new();
-        let serving = serve(stream, input, asker, settings, Arc::default(), handler, drain);
+        let socket = Socket { io: stream, input, progress: None };
+        let counters = Arc::default();
+        let serving = serve(socket, Context { client: asker, settings, counters, handler, drain });
         let receiving = async {
             let (mut found, mut buffer) = (0, [0; 4096]);
             while found < 20_000 {
