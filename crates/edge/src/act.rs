@@ -23,13 +23,13 @@ pub enum Mode {
     Count,
 }
 
-/// Puts new settings in force.
-pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<(), StartError> {
+/// Puts new settings in force; says which of them wait for a restart.
+pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<Vec<&'static str>, StartError> {
     let routes = config.routes.len();
     match edge.reload(config) {
-        Ok(()) => {
+        Ok(waiting) => {
             edge.journal.write("operator", format!("settings reloaded: {routes} routes"));
-            Ok(())
+            Ok(waiting)
         }
         Err(error) => {
             edge.journal.write("operator", format!("reload refused: {error}"));

@@ -12,6 +12,7 @@ use http::Uri;
 
 use crate::access_log::AccessLog;
 use crate::admit::InFlight;
+use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
 use crate::config::Config;
@@ -31,8 +32,8 @@ pub struct Edge {
     pub entrance: Arc<Entrance>,
     /// Stored answers.
     pub cache: Cache,
-    /// Encoders and their threads.
-    pub compressor: Compressor,
+    /// Encoders under the settings in force.
+    compressor: ArcSwap<Compressor>,
     /// Counters by route.
     pub traffic: Traffic,
     /// Requests in the rooms.
@@ -45,6 +46,8 @@ pub struct Edge {
     pub started: Instant,
     snapshot: ArcSwap<Snapshot>,
     reloads: AtomicU64,
+    /// `listen.cores` as it was at the start.
+    cores: Option<usize>,
 }
 
 /// Everything that a reload swaps. A request holds the snapshot it began with.
@@ -125,11 +128,12 @@ impl Edge {
         let journal = Arc::<Journal>::default();
         let snapshot = Snapshot::new(config, &traffic, &journal, None)?;
         let settings = &snapshot.config;
+        let set_cores = settings.listen.cores;
         let entrance = Entrance::open(&settings.listen, &settings.admit, cores)?;
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
-            compressor,
+            compressor: ArcSwap::from_pointee(compressor),
             traffic,
             in_flight: InFlight::default(),
             journal,
@@ -137,6 +141,7 @@ impl Edge {
             started: clock::now(),
             snapshot: ArcSwap::from_pointee(snapshot),
             reloads: AtomicU64::new(0),
+            cores: set_cores,
         }))
     }
 
@@ -181,15 +186,33 @@ impl Edge {
     }
 
     /// Checks new settings whole and puts them in force whole; nothing changes on an error.
-    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+    /// Says which settings wait for a restart.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let before = self.snapshot();
         let snapshot = Snapshot::new(config, &self.traffic, &self.journal, Some(&before))?;
         let settings = &snapshot.config;
         let next = self.entrance.prepare(&settings.listen, &settings.admit)?;
+        // From here on nothing fails.
         self.entrance.swap(next);
+        if before.config.compress != settings.compress {
+            let renewed = self.compressor.load().renewed(&settings.compress);
+            self.compressor.store(Arc::new(renewed));
+        }
+        let mut waiting = Vec::new();
+        if self.cores != settings.listen.cores {
+            waiting.push("listen.cores");
+        }
+        if self.cache.resize(&settings.cache) == Resized::ButForLargest {
+            waiting.push("cache.max_object");
+        }
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(waiting)
+    }
+
+    /// Encoders under the settings in force.
+    pub fn compressor(&self) -> arc_swap::Guard<Arc<Compressor>> {
+        self.compressor.load()
     }
 
     /// Reloads that took effect.

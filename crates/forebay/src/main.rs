@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod client;
 mod reference;
+mod reload;
 mod report;
 mod run;
 mod settings;

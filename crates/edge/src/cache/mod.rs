@@ -27,7 +27,7 @@ use crate::config::policy::Policy;
 use crate::exchange::Scheme;
 use fill::{Fills, Limits};
 use rules::{Freshness, Refusal, Rule, vary};
-use store::{Memory, Object};
+use store::{Memory, Object, Resized};
 
 /// The cache of the process, shared by all cores; it outlives reloads.
 #[derive(Debug)]
@@ -60,6 +60,12 @@ impl Cache {
             fills: Fills::new(Limits::new(settings.max_object_bytes)),
             epoch: clock::now(),
         }
+    }
+
+    /// Puts changed bounds in force while it is used. Not for a runtime's thread.
+    pub fn resize(&self, settings: &config::cache::Cache) -> Resized {
+        self.fills.set_max_object_bytes(settings.max_object_bytes);
+        self.memory.resize(settings.memory_bytes, settings.max_object_bytes)
     }
 
     /// Milliseconds on the cache's own, monotonic time line: a wall clock that jumps ages nothing.

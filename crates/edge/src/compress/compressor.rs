@@ -34,13 +34,19 @@ pub enum Shared {
     No,
 }
 
-/// Encoders, their bounds and their threads. One for the process.
+/// What the settings say of encodings, and the encoders. One is in force at a time.
 #[derive(Debug)]
 pub struct Compressor {
     order: Vec<Encoding>,
     on_the_way: Vec<Encoding>,
     eligible: Eligible,
     hits_before_best: u32,
+    workers: Arc<Workers>,
+}
+
+/// Bounds, threads and counts: they outlive a change of settings.
+#[derive(Debug)]
+struct Workers {
     seats: Arc<Seats>,
     first: Pool,
     best: Pool,
@@ -59,23 +65,34 @@ struct Counts {
 impl Compressor {
     /// Starts its threads, unless the settings ask for no encoding.
     pub fn new(settings: &config::compress::Compress) -> Compressor {
+        let workers = Workers {
+            seats: Arc::default(),
+            first: Pool::new("compress-first"),
+            best: Pool::new("compress-best"),
+            counts: Arc::default(),
+        };
+        Compressor::with(settings, Arc::new(workers))
+    }
+
+    /// The same encoders under changed settings. From here on the background budget is the new one.
+    #[must_use]
+    pub fn renewed(&self, settings: &config::compress::Compress) -> Compressor {
+        Compressor::with(settings, Arc::clone(&self.workers))
+    }
+
+    fn with(settings: &config::compress::Compress, workers: Arc<Workers>) -> Compressor {
         let order = settings.encodings.clone();
         let on_the_way = ON_THE_WAY.into_iter().filter(|encoding| order.contains(encoding));
-        let (first, best) = if order.is_empty() {
-            (Pool::none(), Pool::none())
-        } else {
-            let budget = settings.background_cpu_percent;
-            (Pool::new("compress-first", 100), Pool::new("compress-best", budget))
-        };
+        if !order.is_empty() {
+            workers.first.work_at(100);
+            workers.best.work_at(settings.background_cpu_percent);
+        }
         Compressor {
             on_the_way: on_the_way.collect(),
             order,
             eligible: Eligible::new(settings),
             hits_before_best: settings.hits_before_best,
-            seats: Arc::default(),
-            first,
-            best,
-            counts: Arc::default(),
+            workers,
         }
     }
 
@@ -103,14 +120,14 @@ impl Compressor {
             encode_fields(&mut answer.fields, encoding);
             return answer;
         }
-        let Some(seat) = self.seats.take(shared) else {
-            self.counts.shed.increment();
+        let Some(seat) = self.workers.seats.take(shared) else {
+            self.workers.counts.shed.increment();
             return answer;
         };
         let body = std::mem::take(&mut answer.body);
         match StreamEncoder::new(body, encoding) {
             Ok(encoder) => {
-                self.counts.streams.increment();
+                self.workers.counts.streams.increment();
                 encode_fields(&mut answer.fields, encoding);
                 answer.body = Body::stream(encoder.with_seat(seat));
             }
@@ -158,7 +175,7 @@ impl Compressor {
         quality: Quality,
         done: impl FnOnce(Vec<u8>) + Send + 'static,
     ) -> Result<(), Shed> {
-        let counts = Arc::clone(&self.counts);
+        let counts = Arc::clone(&self.workers.counts);
         let job = Box::new(move || {
             let Ok(encoded) = encode(&content, encoding, quality) else { return };
             counts.objects.increment();
@@ -169,19 +186,19 @@ impl Compressor {
             }
         });
         let pool = match quality {
-            Quality::First => &self.first,
-            Quality::Best => &self.best,
+            Quality::First => &self.workers.first,
+            Quality::Best => &self.workers.best,
         };
         let pushed = pool.push(job);
         if pushed.is_err() {
-            self.counts.shed.increment();
+            self.workers.counts.shed.increment();
         }
         pushed
     }
 
     /// Writes the Prometheus families.
     pub fn write(&self, page: &mut Page) {
-        let counts = &self.counts;
+        let counts = &self.workers.counts;
         for (name, help, counter) in [
             ("streams", "Answers encoded on the way.", &counts.streams),
             ("objects", "Stored objects encoded.", &counts.objects),

@@ -101,7 +101,7 @@ pub(super) fn answer_of(
         // The fill goes on without this reader if the answer may be stored.
         answer.body = Body::Empty;
     }
-    let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
+    let answer = edge.compressor().on_the_way(&exchange.head, answer, shared);
     exchange.leave(Room::Compress);
     answer
 }

@@ -156,7 +156,7 @@ impl Fill {
                     keep = Keep::Share;
                 }
                 clean(&mut fields, &grant);
-                self.edge.compressor.note_variants(status, &mut fields);
+                self.edge.compressor().note_variants(status, &mut fields);
                 let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
                 let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
                 if let Some(fresh) = &fresh {
@@ -223,7 +223,7 @@ impl Fill {
             }
         };
         let stored_fields = granted.as_ref().ok().map(|grant| {
-            self.edge.compressor.note_variants(status, &mut fields);
+            self.edge.compressor().note_variants(status, &mut fields);
             let mut kept = fields.clone();
             clean(&mut kept, grant);
             kept

@@ -65,23 +65,23 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
         return None;
     }
     let object = &stored.object;
-    if !edge.compressor.is_candidate(object.content_type(), object.body_len()) {
+    let compressor = edge.compressor();
+    if !compressor.is_candidate(object.content_type(), object.body_len()) {
         return None;
     }
-    let wished = Preferences::of(&head.fields).best(edge.compressor.order(), |_| true);
+    let wished = Preferences::of(&head.fields).best(compressor.order(), |_| true);
     if wished == Encoding::Identity {
         return None;
     }
     let found = edge.cache.memory.encoded(object, wished);
-    let is_due =
-        hits >= edge.compressor.hits_before_best() && object.is_first_wish_for_best(wished);
+    let is_due = hits >= compressor.hits_before_best() && object.is_first_wish_for_best(wished);
     // The first who wishes for an encoding has it made; whoever comes meanwhile gets what there is.
     if is_due || (found.is_none() && object.is_first_wish(wished)) {
         let quality = if is_due { Quality::Best } else { Quality::First };
         encode_behind(edge, object, wished, quality);
     }
     found.or_else(|| {
-        let order = edge.compressor.order();
+        let order = compressor.order();
         let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
         edge.cache.memory.encoded(object, second)
     })
@@ -90,11 +90,12 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
 fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, quality: Quality) {
     let fields = object.fields();
     let length = object.body_len();
-    if !edge.compressor.may_encode(object.status(), &fields, Some(length)) {
+    let compressor = edge.compressor();
+    if !compressor.may_encode(object.status(), &fields, Some(length)) {
         return;
     }
     let (edge_then, object_then) = (Arc::clone(edge), Arc::clone(object));
-    let pushed = edge.compressor.behind(object.body(), encoding, quality, move |content| {
+    let pushed = compressor.behind(object.body(), encoding, quality, move |content| {
         let encoded = Object::build(&Parts {
             key: object_then.key(),
             secondary: object_then.secondary(),

@@ -3,6 +3,7 @@
 mod introduced;
 mod parts;
 mod purging;
+mod reloading;
 mod sharing;
 mod shedding;
 mod streaming;

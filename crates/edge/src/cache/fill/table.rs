@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::place::Role;
@@ -21,6 +21,7 @@ pub struct Fills<H> {
     shards: [Mutex<Shard<H>>; SHARDS],
     hasher: RandomState,
     limits: Limits,
+    max_object_bytes: AtomicU64,
     pub(super) held_bytes: Arc<AtomicU64>,
 }
 
@@ -41,8 +42,14 @@ impl<H> Fills<H> {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             limits,
+            max_object_bytes: AtomicU64::new(limits.max_object_bytes),
             held_bytes: Arc::default(),
         })
+    }
+
+    /// Changes the size above which answers pass through, for fills that begin from now on.
+    pub fn set_max_object_bytes(&self, max_object_bytes: u64) {
+        self.max_object_bytes.store(max_object_bytes, Ordering::Relaxed);
     }
 
     /// Joins the fill of `key`, or begins it. Followers of an answer with `Vary` must compare what the
@@ -54,7 +61,9 @@ impl<H> Fills<H> {
         {
             return Join::Follow(FillReader::new(Arc::clone(fill), id));
         }
-        let fill = Arc::new(Fill::new(key, self.limits, Arc::clone(&self.held_bytes)));
+        let max_object_bytes = self.max_object_bytes.load(Ordering::Relaxed);
+        let limits = Limits { max_object_bytes, ..self.limits };
+        let fill = Arc::new(Fill::new(key, limits, Arc::clone(&self.held_bytes)));
         let id = fill.register(Role::Asker);
         shard.insert(key.into(), Arc::clone(&fill));
         drop(shard);
