@@ -40,6 +40,32 @@ fn why_and_purge_tell_what_is_stored() {
 }
 
 #[test]
+fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
+    let origin = Origin::start();
+    let own = "[[route]]\nname = \"gone\"\npath = \"/gone\"\nanswer = { status = 410, text = \"gone\" }\n\n\
+               [[route]]\nname = \"moved\"\npath = \"/old/*rest\"\nredirect = { status = 308, to = \"/new/{rest}\" }\n";
+    let running = Running::with_config(&config(&origin, own));
+    let why = |path: &str, more: &[&str]| {
+        let url = format!("http://shop.example{path}");
+        running.operate(&[&["cache", "why", &url], more].concat()).data
+    };
+    for (path, route, parts) in
+        [("/gone", "gone", ["410", "a fixed text"]), ("/old/a", "moved", ["308", "`/new/a`"])]
+    {
+        let said = why(path, &[]);
+        assert!(said.contains("decision   own"), "{said}");
+        assert!(said.contains(&format!("route      {route}")), "{said}");
+        assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+    let unseen = why("/a", &[]);
+    assert!(unseen.contains("not known before it has come"), "{unseen}");
+    let personal = why("/a", &["-H", "Authorization: Basic x"]);
+    assert!(personal.contains("decision   miss"), "{personal}");
+    assert!(personal.contains("the request carried Authorization"), "{personal}");
+    assert_eq!(origin.asked(), 0);
+}
+
+#[test]
 fn a_reload_takes_effect_whole_or_not_at_all() {
     let origin = Origin::start();
     let running = Running::with_config(&config(&origin, ""));
