@@ -16,6 +16,7 @@ use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
 use crate::config::Config;
+use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::exchange::Scheme;
@@ -106,6 +107,11 @@ pub enum StartError {
 }
 
 impl StartError {
+    fn log(settings: &Log, source: std::io::Error) -> StartError {
+        let path = settings.path.as_ref().map_or("-".into(), |path| path.display().to_string());
+        StartError::Log { path, source }
+    }
+
     /// What the reader can do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -145,10 +151,11 @@ impl Edge {
         }))
     }
 
-    /// Checks settings as far as that goes without binding a socket: origins, names, certificates.
+    /// Checks settings as far as that goes without binding a socket: origins, names, certificates, the
+    /// file of the access log.
     pub async fn check(mut config: Config) -> Result<(), StartError> {
-        config.log =
-            crate::config::log::Log { format: crate::config::log::Format::Off, path: None };
+        AccessLog::check(&config.log).map_err(|source| StartError::log(&config.log, source))?;
+        config.log = Log { format: Format::Off, path: None };
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
         let snapshot = Snapshot::new(config, &Traffic::default(), &Arc::default(), None)?;
         snapshot.origins.resolve_now().await?;
@@ -240,10 +247,8 @@ impl Snapshot {
         )?);
         let log = match before {
             Some(before) if before.config.log == config.log => before.log.clone(),
-            _ => AccessLog::open(config.log.format, config.log.path.clone()).map_err(|source| {
-                let path = config.log.path.as_ref().map_or("-".into(), |p| p.display().to_string());
-                StartError::Log { path, source }
-            })?,
+            _ => AccessLog::open(config.log.format, config.log.path.clone())
+                .map_err(|source| StartError::log(&config.log, source))?,
         };
         let table = Table::new(&config);
         let site = |route: &Route| {

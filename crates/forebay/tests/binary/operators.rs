@@ -66,6 +66,61 @@ fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
 }
 
 #[test]
+fn check_speaks_json_whatever_fails_and_opens_the_log_without_making_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let file = path("forebay.toml");
+    let check = |text: &str, more: &[&str]| {
+        write(file.as_ref(), text);
+        outcome(&[&["check", "--config", &file, "--json"], more].concat())
+    };
+    let plain = "[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:9\"]\n";
+    let log = |path: &str| format!("{plain}[log]\npath = {path:?}\n");
+    for (text, part) in [
+        (plain.replace("127.0.0.1", "no-such-host.invalid"), "no-such-host.invalid"),
+        (
+            format!("{plain}[listen]\ncertificates = [{{ chain = {file:?}, key = {file:?} }}]\n"),
+            "forebay.toml",
+        ),
+        (log(&path("no/such/folder.log")), "no/such/folder.log"),
+        (log(&path("")), "cannot open the access log"),
+    ] {
+        let refused = check(&text, &[]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        let json: serde_json::Value = serde_json::from_str(&refused.data).expect("JSON");
+        assert_eq!(json["ok"], false, "{json:#}");
+        let problem = json["problems"][0]["problem"].as_str().expect("text");
+        assert!(problem.contains(part), "{part:?} is missing in {problem}");
+        assert!(json["problems"][0]["hint"].is_string(), "{json:#}");
+    }
+    let new = path("new.log");
+    let good = check(&log(&new), &[]);
+    assert_eq!(good.code, Some(0), "{good:?}");
+    assert!(!std::path::Path::new(&new).exists(), "it would belong to whoever checked");
+    write(new.as_ref(), "a line\n");
+    assert_eq!(check(&log(&new), &[]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(&new).expect("it is there"), "a line\n");
+}
+
+#[test]
+fn a_config_for_a_wrapped_application_can_be_checked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("forebay.toml");
+    write(&file, "[[route]]\nname = \"all\"\norigin = \"app\"\n");
+    let name = file.to_string_lossy().into_owned();
+    let bare = outcome(&["check", "--config", &name]);
+    assert_eq!(bare.code, Some(1), "{bare:?}");
+    let wrapped = outcome(&["check", "--config", &name, "--", "no-such-program"]);
+    assert_eq!((wrapped.code, wrapped.data.as_str()), (Some(0), "ok: 1 routes\n"), "{wrapped:?}");
+    write(
+        &file,
+        "[[origin]]\nname = \"else\"\nservers = [\"http://127.0.0.1:9\"]\n\n[[route]]\norigin = \"else\"\n",
+    );
+    let unused = outcome(&["check", "--config", &name, "--", "no-such-program"]);
+    assert!(unused.talk.contains("no route asks the application of the command"), "{unused:?}");
+}
+
+#[test]
 fn a_reload_takes_effect_whole_or_not_at_all() {
     let origin = Origin::start();
     let running = Running::with_config(&config(&origin, ""));
