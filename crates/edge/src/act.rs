@@ -204,7 +204,7 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
             why.decision = "validate".into();
             (Some(stored), *rule)
         }
-        Found::MissingVariant => {
+        Found::MissingVariant(_) => {
             why.because = "the URL is stored, but not for the fields that its Vary names".into();
             return;
         }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_signals::clock;
-use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::header::{AGE, AUTHORIZATION, COOKIE, ETAG, IF_NONE_MATCH, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 
 use super::pass::{self, Forwarding};
@@ -13,12 +13,12 @@ use super::question::Cacheable;
 use super::stored;
 use crate::cache::fill::{FillLead, Keep};
 use crate::cache::lookup::Stored;
-use crate::cache::rules::conditional::{Validators, add_validators, strip_conditions};
+use crate::cache::rules::conditional::{Validators, add_validators, is_tag, strip_conditions};
 use crate::cache::rules::directives::RequestDirectives;
 use crate::cache::rules::freshen::{confirms, freshen};
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{
-    AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_store, vary,
+    AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
 use crate::cache::{Head, safety};
@@ -30,11 +30,69 @@ use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
 
+/// Length of a list of tags that every server takes.
+const MOST_TAG_BYTES: usize = 4_096;
+
 /// What lies in the place that an answer would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replaces {
     Nothing,
     Good,
+}
+
+/// What is held that the origin may confirm.
+#[derive(Debug, Clone)]
+pub(super) enum Held {
+    /// Nothing.
+    Nothing,
+    /// An answer to this request that may not be used unasked.
+    Answer(Stored),
+    /// Answers to requests that differ in what `Vary` names: one of them may be right for this one too.
+    Variants(Vec<Arc<Object>>),
+}
+
+impl Held {
+    /// What may stand in for an origin that fails.
+    pub(super) fn answer(self) -> Option<Stored> {
+        match self {
+            Held::Answer(stored) => Some(stored),
+            Held::Nothing | Held::Variants(_) => None,
+        }
+    }
+
+    /// Makes `fields` ask whether what is held is good.
+    fn ask(&self, fields: &mut HeaderMap) {
+        match self {
+            Held::Nothing => {}
+            Held::Answer(held) => {
+                let stored = held.object.fields();
+                add_validators(fields, &Validators::of(&stored));
+            }
+            // RFC 9111 §4.3.1.
+            Held::Variants(variants) => {
+                if let Some(tags) = any_of(variants.iter().filter_map(|held| held.etag())) {
+                    strip_conditions(fields);
+                    fields.insert(IF_NONE_MATCH, tags);
+                }
+            }
+        }
+    }
+
+    /// What a 304 with these fields speaks of (RFC 9111 §4.3.3).
+    fn confirmed_by(&self, not_modified: &HeaderMap) -> Option<Arc<Object>> {
+        let is_meant =
+            |object: &Arc<Object>| confirms(&Validators::of(&object.fields()), not_modified);
+        match self {
+            Held::Nothing => None,
+            Held::Answer(held) => Some(&held.object).filter(|object| is_meant(object)).cloned(),
+            // One that names none of several means none.
+            Held::Variants(variants) => {
+                let may_be_told = not_modified.contains_key(ETAG) || variants.len() == 1;
+                let meant = variants.iter().filter(|object| may_be_told && is_meant(object));
+                meant.max_by_key(|object| object.stored_at_ms()).cloned()
+            }
+        }
+    }
 }
 
 /// The task that asks the origin for everybody.
@@ -46,7 +104,7 @@ pub(super) struct Fill {
     shown: HeaderMap,
     /// `no-store` of the client, whose directives an origin under a policy is not shown.
     forbids_storing: bool,
-    held: Option<Stored>,
+    held: Held,
     ticket: Ticket,
 }
 
@@ -57,14 +115,11 @@ impl Fill {
         question: &Cacheable,
         exchange: &Exchange,
         target: Uri,
-        held: Option<Stored>,
+        held: Held,
     ) -> (Fill, Ask) {
         let mut ask = pass::ask(site, exchange, target, Forwarding::Listed);
         ask.method = Method::GET;
-        if let Some(held) = &held {
-            let fields = held.object.fields();
-            add_validators(&mut ask.fields, &Validators::of(&fields));
-        }
+        held.ask(&mut ask.fields);
         let fill = Fill {
             edge: Arc::clone(edge),
             site: Arc::clone(site),
@@ -84,8 +139,8 @@ impl Fill {
         let fetched = self.fetch(ask).await;
         arrival.answered = clock::now();
         arrival.wall = clock::wall();
-        let answer = match fetched {
-            Ok(answer) => answer,
+        let (answer, confirmed) = match fetched {
+            Ok(fetched) => fetched,
             Err(error) => {
                 // Those who wait are told the kind alone: here its source is known last.
                 let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -93,10 +148,10 @@ impl Fill {
                 return lead.fail(&error);
             }
         };
-        match self.held.take() {
-            Some(held) if answer.status == StatusCode::NOT_MODIFIED => {
-                self.confirmed(lead, &held, &answer, &arrival);
-            }
+        if let Some(object) = confirmed {
+            return self.confirmed(lead, &object, &answer, &arrival);
+        }
+        match std::mem::replace(&mut self.held, Held::Nothing).answer() {
             Some(held) => {
                 if let Some(rule) = self.bridging_rule(&held, answer.status) {
                     return bridge(lead, &held, rule, answer.status);
@@ -110,19 +165,20 @@ impl Fill {
     }
 
     /// Asks; once more without conditions, if a 304 confirms something else than what we hold.
-    async fn fetch(&mut self, ask: Ask) -> Result<Answer, Error> {
+    async fn fetch(&mut self, ask: Ask) -> Result<(Answer, Option<Arc<Object>>), Error> {
         let upstream = Arc::clone(pass::upstream(&self.site)?);
-        let plain = self.held.as_ref().map(|_| unconditional(&ask));
+        let is_conditional = !matches!(self.held, Held::Nothing);
+        let plain = is_conditional.then(|| unconditional(&ask));
         let answer = upstream.fetch(ask).await?;
-        let (Some(plain), Some(held)) = (plain, &self.held) else { return Ok(answer) };
-        let stored = held.object.fields();
-        if answer.status != StatusCode::NOT_MODIFIED
-            || confirms(&Validators::of(&stored), &answer.fields)
-        {
-            return Ok(answer);
+        let Some(plain) = plain.filter(|_| answer.status == StatusCode::NOT_MODIFIED) else {
+            return Ok((answer, None));
+        };
+        let confirmed = self.held.confirmed_by(&answer.fields);
+        if confirmed.is_some() {
+            return Ok((answer, confirmed));
         }
-        self.held = None;
-        upstream.fetch(plain).await
+        self.held = Held::Nothing;
+        Ok((upstream.fetch(plain).await?, None))
     }
 
     /// A failing origin that answers with an error, while what is held may be used on errors.
@@ -138,13 +194,13 @@ impl Fill {
     fn confirmed(
         &self,
         mut lead: FillLead<Head>,
-        held: &Stored,
+        held: &Arc<Object>,
         answer: &Answer,
         arrival: &Arrival,
     ) {
         let memory = &self.edge.cache.memory;
-        let mut fields = freshen(&held.object.fields(), &answer.fields);
-        let status = held.object.status();
+        let mut fields = freshen(&held.fields(), &answer.fields);
+        let status = held.status();
         let request = RequestView { method: &Method::GET, fields: &self.shown };
         let seen = AnswerView { status, fields: &fields };
         let granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
@@ -157,10 +213,10 @@ impl Fill {
                 }
                 clean(&mut fields, &grant);
                 self.edge.compressor().note_variants(status, &mut fields);
-                let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
-                let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
+                let fresh = self.renewed(held, &fields, stored_at, grant.freshness);
+                let fresh = fresh.and_then(|object| self.insert(object, &grant));
                 if let Some(fresh) = &fresh {
-                    self.carry_encodings(&held.object, fresh);
+                    self.carry_encodings(held, fresh);
                 }
                 fresh
             }
@@ -172,10 +228,42 @@ impl Fill {
                 None
             }
         };
-        let object = object.unwrap_or_else(|| Arc::clone(&held.object));
+        let object = object.or_else(|| {
+            let unstored = self.renewed(held, &fields, stored_at, *held.freshness());
+            unstored.map(Arc::new)
+        });
+        let object = object.unwrap_or_else(|| Arc::clone(held));
         let head = Head::Stored { object, rule: None, status: StatusCode::NOT_MODIFIED };
         lead.head(Arc::new(head), keep, Some(0));
         finish_empty(lead);
+    }
+
+    /// What is held, with the fields of now, as the answer to this request: it may have been stored for
+    /// another that differs in what `Vary` names.
+    fn renewed(
+        &self,
+        held: &Object,
+        fields: &HeaderMap,
+        stored_at_ms: u64,
+        freshness: Freshness,
+    ) -> Option<Object> {
+        let names = vary::names(fields).unwrap_or_default();
+        let mut secondary = Vec::new();
+        vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
+        if secondary == held.secondary() {
+            return held.with_fields(fields, stored_at_ms, freshness).ok();
+        }
+        let renewed = Object::build(&Parts {
+            key: &self.key,
+            secondary: &secondary,
+            status: held.status(),
+            encoding: Encoding::Identity,
+            stored_at_ms,
+            freshness,
+            fields,
+            body: &[held.body()],
+        });
+        renewed.ok()
     }
 
     fn granted(&self, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
@@ -322,6 +410,19 @@ impl Fill {
         let until = self.edge.cache.ms(clock::now() + PASS_FOR);
         self.edge.cache.memory.pass_until(&self.key, until, refusal);
     }
+}
+
+/// A list of tags, each once, as `If-None-Match` has it.
+fn any_of<'t>(tags: impl Iterator<Item = &'t [u8]>) -> Option<HeaderValue> {
+    let mut known: Vec<&[u8]> = Vec::new();
+    let mut length = 0;
+    for tag in tags.filter(|tag| is_tag(tag)) {
+        length += tag.len() + 2;
+        if length <= MOST_TAG_BYTES && !known.contains(&tag) {
+            known.push(tag);
+        }
+    }
+    if known.is_empty() { None } else { HeaderValue::from_bytes(&known.join(&b", "[..])).ok() }
 }
 
 /// The same question without conditions.

@@ -1,6 +1,7 @@
 //! The whole way on real sockets: client, edge, origin.
 
 mod introduced;
+mod late;
 mod parts;
 mod purging;
 mod reloading;

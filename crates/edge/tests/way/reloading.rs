@@ -13,6 +13,7 @@ fn what_waits_for_a_restart_is_said_at_each_reload_until_it_is_undone() {
     }
     changed.compress.encodings.clear();
     changed.cache.memory_bytes /= 2;
+    changed.cache.max_object_bytes = 1 << 20;
     changed.listen.cores = None;
     let waiting = edge.reload(changed).expect("good settings");
     assert!(waiting.is_empty(), "{waiting:?}");

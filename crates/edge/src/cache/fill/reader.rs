@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::state::Fill;
+use super::state::{Came, Fill};
 use crate::error::Error;
 
 /// Why a reader gets no answer.
@@ -27,13 +27,23 @@ pub enum Missed {
 pub struct FillReader<H> {
     fill: Arc<Fill<H>>,
     id: u64,
+    came: Came,
     left: Option<u64>,
     is_over: bool,
 }
 
 impl<H> FillReader<H> {
-    pub(super) fn new(fill: Arc<Fill<H>>, id: u64) -> FillReader<H> {
-        FillReader { fill, id, left: None, is_over: false }
+    pub(super) fn new(fill: Arc<Fill<H>>, id: u64, came: Came) -> FillReader<H> {
+        FillReader { fill, id, came, left: None, is_over: false }
+    }
+
+    /// True if the answer was on its way already when this reader joined: its time has run since.
+    pub fn is_late(&self) -> bool {
+        self.came == Came::AfterHead
+    }
+
+    pub(super) fn fill(&self) -> &Arc<Fill<H>> {
+        &self.fill
     }
 
     /// Waits for the head. Bounded by the deadlines of the leader, who ends it in any case; a caller

@@ -23,6 +23,14 @@ pub(super) struct Fill<H> {
     state: Mutex<State<H>>,
 }
 
+/// When a reader joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    BeforeHead,
+    /// The answer was on its way already, and may have been for long.
+    AfterHead,
+}
+
 /// The head, and how long the body is if it says so.
 pub(super) type Head<H> = (Arc<H>, Option<u64>);
 
@@ -94,11 +102,12 @@ impl<H> Fill<H> {
         lock(&self.state).register(role)
     }
 
-    /// Takes a follower, unless it is too late for one.
-    pub(super) fn admit(&self) -> Option<u64> {
+    /// Takes a follower, unless it is too late for one; says when it came.
+    pub(super) fn admit(&self) -> Option<(u64, Came)> {
         let mut state = lock(&self.state);
         let is_open = state.keep == Keep::Store && !matches!(state.end, Some(End::Failed(..)));
-        is_open.then(|| state.register(Role::Follower))
+        let came = if state.head.is_some() { Came::AfterHead } else { Came::BeforeHead };
+        is_open.then(|| (state.register(Role::Follower), came))
     }
 
     pub(super) fn leave(&self, id: u64) {

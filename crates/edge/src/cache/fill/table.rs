@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::place::Role;
-use super::state::Fill;
+use super::state::{Came, Fill};
 use super::{FillLead, FillReader, Limits, lock};
 
 const SHARDS: usize = 16;
@@ -57,9 +57,9 @@ impl<H> Fills<H> {
     pub fn join(self: &Arc<Self>, key: &[u8]) -> Join<H> {
         let mut shard = self.shard(key);
         if let Some(fill) = shard.get(key)
-            && let Some(id) = fill.admit()
+            && let Some((id, came)) = fill.admit()
         {
-            return Join::Follow(FillReader::new(Arc::clone(fill), id));
+            return Join::Follow(FillReader::new(Arc::clone(fill), id, came));
         }
         let max_object_bytes = self.max_object_bytes.load(Ordering::Relaxed);
         let limits = Limits { max_object_bytes, ..self.limits };
@@ -67,7 +67,7 @@ impl<H> Fills<H> {
         let id = fill.register(Role::Asker);
         shard.insert(key.into(), Arc::clone(&fill));
         drop(shard);
-        let reader = FillReader::new(Arc::clone(&fill), id);
+        let reader = FillReader::new(Arc::clone(&fill), id, Came::BeforeHead);
         Join::Lead(FillLead::new(Arc::clone(self), fill), reader)
     }
 
@@ -75,7 +75,12 @@ impl<H> Fills<H> {
     pub fn follow(&self, key: &[u8]) -> Option<FillReader<H>> {
         let shard = self.shard(key);
         let fill = shard.get(key)?;
-        fill.admit().map(|id| FillReader::new(Arc::clone(fill), id))
+        fill.admit().map(|(id, came)| FillReader::new(Arc::clone(fill), id, came))
+    }
+
+    /// From now on nobody joins the fill that `reader` reads: its answer is too old for those who come.
+    pub fn outlived(&self, reader: &FillReader<H>) {
+        self.close(reader.fill());
     }
 
     /// From now on nobody joins a fill whose key `is_one`: what it brings may be older than what is

@@ -149,6 +149,11 @@ impl Memory {
             .filter(|object| object.key() == varying.key() && object.secondary() == secondary)
     }
 
+    /// Stored answers of one URL that differ by request fields; at most [`super::MAX_VARIANTS`].
+    pub fn variants(&self, varying: &Varying) -> Vec<Arc<Object>> {
+        varying.members().into_iter().filter_map(|place| self.object(place)).collect()
+    }
+
     /// What was made of `object` for clients that want `encoding`.
     pub fn encoded(&self, object: &Object, encoding: Encoding) -> Option<Arc<Object>> {
         if !object.has_encoding(encoding) {
