@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_signals::clock;
-use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
@@ -79,6 +79,14 @@ pub(super) fn answer_of(
     let asked = &exchange.head.fields;
     if status == StatusCode::OK && is_not_modified(asked, &Validators::of(fields), clock::wall()) {
         answer.status = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
+    let held = || stored::tag_held(asked, fields.get(ETAG).map(HeaderValue::as_bytes));
+    if status == StatusCode::OK
+        && let Some(tag) = held()
+    {
+        answer.status = StatusCode::NOT_MODIFIED;
+        answer.fields.insert(ETAG, tag);
         return answer;
     }
     if exchange.head.method == Method::GET

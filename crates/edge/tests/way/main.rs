@@ -1,5 +1,6 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod encodings;
 mod introduced;
 mod late;
 mod parts;
