@@ -22,13 +22,12 @@ use crate::exchange::{Answer, Body, Encoding, Head};
 /// On the way speed counts: what is cheapest for its size first (zstd 3, gzip 1, br 4).
 const ON_THE_WAY: [Encoding; 3] = [Encoding::Zstd, Encoding::Gzip, Encoding::Brotli];
 /// What does not get smaller by this many percent is not worth a second copy in the store.
-const WORTH_PERCENT: usize = 5;
+const WORTH_PERCENT: u64 = 5;
 
 /// Do others read the same answer?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shared {
-    /// It goes into the store and to everybody who waits for it. Each reader's encoder is work done
-    /// again, so that of many at once most get it as it is.
+    /// It goes to everybody who waits for it and takes this encoding, and into the store.
     Yes,
     /// It is for one client.
     No,
@@ -98,7 +97,18 @@ impl Compressor {
 
     /// Encodes an answer while it goes to the client that asked with `asked`. Content that may be
     /// encoded but is not, for want of a seat or of a client that takes it, still says `Vary`.
-    pub fn on_the_way(&self, asked: &Head, mut answer: Answer, shared: Shared) -> Answer {
+    pub fn on_the_way(&self, asked: &Head, answer: Answer, shared: Shared) -> Answer {
+        self.on_the_way_by(asked, answer, |body, encoding| self.stream(body, encoding, shared))
+    }
+
+    /// The same with `encoder` in place of an encoder for this answer alone. It gives the body back if it
+    /// does not encode it.
+    pub fn on_the_way_by(
+        &self,
+        asked: &Head,
+        mut answer: Answer,
+        encoder: impl FnOnce(Body, Encoding) -> Result<Body, Body>,
+    ) -> Answer {
         if self.order.is_empty() || forbids_transform(&asked.fields) {
             return answer;
         }
@@ -120,21 +130,30 @@ impl Compressor {
             encode_fields(&mut answer.fields, encoding);
             return answer;
         }
-        let Some(seat) = self.workers.seats.take(shared) else {
-            self.workers.counts.shed.increment();
-            return answer;
-        };
-        let body = std::mem::take(&mut answer.body);
-        match StreamEncoder::new(body, encoding) {
-            Ok(encoder) => {
-                self.workers.counts.streams.increment();
+        match encoder(std::mem::take(&mut answer.body), encoding) {
+            Ok(encoded) => {
                 encode_fields(&mut answer.fields, encoding);
-                answer.body = Body::stream(encoder.with_seat(seat));
+                answer.body = encoded;
             }
-            // No memory for an encoder: as it is, then.
             Err(body) => answer.body = body,
         }
         answer
+    }
+
+    /// Encodes a body as it comes; gives it back for want of a seat or of memory.
+    pub fn stream(&self, body: Body, encoding: Encoding, shared: Shared) -> Result<Body, Body> {
+        let Some(seat) = self.workers.seats.take(shared) else {
+            self.workers.counts.shed.increment();
+            return Err(body);
+        };
+        let encoder = StreamEncoder::new(body, encoding)?;
+        self.workers.counts.streams.increment();
+        Ok(Body::stream(encoder.with_seat(seat)))
+    }
+
+    /// True if an encoding of this length is worth a place in the store beside the content.
+    pub fn is_worth(content_bytes: u64, encoded_bytes: u64) -> bool {
+        encoded_bytes < content_bytes / 100 * (100 - WORTH_PERCENT)
     }
 
     /// May this content be encoded at all? `length` where it is known.
@@ -181,7 +200,7 @@ impl Compressor {
             counts.objects.increment();
             counts.bytes_in.add(content.len() as u64);
             counts.bytes_out.add(encoded.len() as u64);
-            if encoded.len() < content.len() / 100 * (100 - WORTH_PERCENT) {
+            if Compressor::is_worth(content.len() as u64, encoded.len() as u64) {
                 done(encoded);
             }
         });

@@ -8,6 +8,7 @@ use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANG
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
+use super::branch::Branch;
 use super::closing::Notes;
 use super::stored;
 use crate::cache::Head;
@@ -15,6 +16,7 @@ use crate::cache::fill::{FillReader, Part};
 use crate::cache::lookup::at;
 use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
 use crate::cache::rules::range::{self, Selection};
+use crate::compress::Shared;
 use crate::edge::Edge;
 use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::traffic::Outcome;
@@ -34,7 +36,7 @@ pub(super) fn is_kept(edge: &Edge, head: &Head, reader: &FillReader<Head>) -> bo
 pub(super) fn answer_of(
     edge: &Arc<Edge>,
     exchange: &mut Exchange,
-    head: &Head,
+    head: &Arc<Head>,
     reader: FillReader<Head>,
     is_leader: bool,
     notes: &mut Notes,
@@ -44,7 +46,7 @@ pub(super) fn answer_of(
         notes.status = notes.status.collapsed();
     }
     let mut answer = Answer::new(Body::Empty);
-    match head {
+    match &**head {
         Head::Stored { object, rule, status } => {
             let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
             notes.status = notes.status.answered(*status).stored(held.ttl());
@@ -96,12 +98,8 @@ pub(super) fn answer_of(
     {
         return partial(answer, part, length, reader);
     }
+    let branch = is_kept(edge, head, &reader).then(|| Branch::new(edge, head, &reader));
     answer.body = Body::stream(reader);
-    let shared = if matches!(head, Head::Arriving { grant: Ok(_), .. }) {
-        crate::compress::Shared::Yes
-    } else {
-        crate::compress::Shared::No
-    };
     if exchange.head.method == Method::HEAD {
         if let Some(length) = answer.body.size_hint().exact() {
             answer.fields.insert(CONTENT_LENGTH, length.into());
@@ -109,7 +107,13 @@ pub(super) fn answer_of(
         // The fill goes on without this reader if the answer may be stored.
         answer.body = Body::Empty;
     }
-    let answer = edge.compressor().on_the_way(&exchange.head, answer, shared);
+    let compressor = edge.compressor();
+    let answer = match branch {
+        Some(branch) => compressor.on_the_way_by(&exchange.head, answer, |body, encoding| {
+            branch.encoded(&compressor, body, encoding)
+        }),
+        None => compressor.on_the_way(&exchange.head, answer, Shared::No),
+    };
     exchange.leave(Room::Compress);
     answer
 }

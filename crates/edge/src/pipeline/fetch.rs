@@ -21,7 +21,7 @@ use crate::cache::rules::{
     AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
-use crate::cache::{Head, safety};
+use crate::cache::{Branches, Head, safety};
 use crate::compress::encoded_fields;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
@@ -331,9 +331,11 @@ impl Fill {
             personal,
             names,
             secondary: secondary.clone(),
+            branches: Branches::default(),
         };
+        let head = Arc::new(head);
         let length = http_body::Body::size_hint(&body).exact();
-        let kept = lead.head(Arc::new(head), keep, length);
+        let kept = lead.head(Arc::clone(&head), keep, length);
         if keep != kept {
             // Too large to be stored: the next need not wait to learn that.
             self.mark_pass(Refusal::TooLarge);
@@ -351,7 +353,13 @@ impl Fill {
                 fields,
                 body: pieces,
             });
-            object.ok().and_then(|object| self.insert(object, grant)).map(|object| object.body())
+            let stored = object.ok().and_then(|object| self.insert(object, grant))?;
+            let body = stored.body();
+            if let Head::Arriving { branches, .. } = &*head {
+                // Set once: a fill ends once.
+                drop(branches.stored.set(stored));
+            }
+            Some(body)
         };
         match trailers {
             Ok(trailers) => {
@@ -456,9 +464,9 @@ pub(super) fn finish_empty(lead: FillLead<Head>) {
 
 /// Moves the body from the origin to the readers. `None` if nobody wants it any more; otherwise its
 /// trailers, or why it broke off.
-async fn pour(
+pub(super) async fn pour<H>(
     mut body: Body,
-    lead: &mut FillLead<Head>,
+    lead: &mut FillLead<H>,
 ) -> Option<Result<Option<HeaderMap>, Error>> {
     loop {
         let frame = tokio::select! {

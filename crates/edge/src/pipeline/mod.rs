@@ -5,6 +5,7 @@
 //! that the origin must be asked for becomes a future.
 
 mod arriving;
+mod branch;
 mod closing;
 mod errand;
 mod fetch;

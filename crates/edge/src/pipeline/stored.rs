@@ -95,16 +95,18 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
     }
     let found = edge.cache.memory.encoded(object, wished);
     let is_due = hits >= compressor.hits_before_best() && object.is_first_wish_for_best(wished);
-    // The first who wishes for an encoding has it made; whoever comes meanwhile gets what there is.
+    let found = found.or_else(|| {
+        let order = compressor.order();
+        let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
+        edge.cache.memory.encoded(object, second)
+    });
+    // What was made on the way does until the object has earned the best. Where there is nothing, the
+    // first who wishes for an encoding has it made, and whoever comes meanwhile gets it as it is.
     if is_due || (found.is_none() && object.is_first_wish(wished)) {
         let quality = if is_due { Quality::Best } else { Quality::First };
         encode_behind(edge, object, wished, quality);
     }
-    found.or_else(|| {
-        let order = compressor.order();
-        let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
-        edge.cache.memory.encoded(object, second)
-    })
+    found
 }
 
 fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, quality: Quality) {

@@ -1,10 +1,14 @@
 //! Encodings on the way: what a client holds counts, and what is made once is made for all.
 
+use std::io::Read;
+
+use forebay_edge::view;
+use forebay_signals::clock;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::support::{Answers, with_world};
+use super::support::{Answers, World, with_world};
 
 /// Text that shrinks, but not to nothing.
 fn content() -> String {
@@ -36,6 +40,18 @@ async fn ask(port: u16, fields: &str) -> (String, Vec<u8>) {
     (String::from_utf8(seen).expect("text").to_ascii_lowercase(), content)
 }
 
+fn counted(world: &World, name: &str) -> u64 {
+    let metrics = view::metrics(&world.edge);
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+    line.trim().parse().expect("a number")
+}
+
+fn unzipped(content: &[u8]) -> String {
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(content).read_to_string(&mut text).expect("gzip");
+    text
+}
+
 #[test]
 fn a_client_that_holds_the_content_in_another_encoding_is_told_that_it_is_good() {
     with_world(
@@ -60,6 +76,72 @@ fn a_client_that_holds_the_content_in_another_encoding_is_told_that_it_is_good()
                 assert!(head.contains("vary: accept-encoding"), "{holds}: {head}");
             }
             assert_eq!(world.asked(), 1);
+        },
+    );
+}
+
+#[test]
+fn an_encoding_is_made_once_for_all_who_read_along_and_is_what_is_stored() {
+    const CLIENTS: usize = 20;
+    with_world(
+        answers(100),
+        |_| (),
+        |world| async move {
+            let mut clients = tokio::task::JoinSet::new();
+            let port = world.port;
+            for client in 0..CLIENTS {
+                let takes = if client % 2 == 0 { "gzip" } else { "br;q=0.5, gzip" };
+                clients.spawn(
+                    async move { ask(port, &format!("Accept-Encoding: {takes}\r\n")).await },
+                );
+            }
+            clients.spawn(async move { ask(port, "").await });
+            let answers = clients.join_all().await;
+            let encoded: Vec<_> = answers
+                .iter()
+                .filter(|(head, _)| head.contains("content-encoding: gzip"))
+                .collect();
+            assert_eq!(encoded.len(), CLIENTS);
+            for (head, bytes) in &encoded {
+                assert!(head.contains("etag: \"v1--gzip\""), "{head}");
+                assert!(*bytes == encoded[0].1, "one stream for all");
+            }
+            assert_eq!(unzipped(&encoded[0].1), content());
+            assert_eq!(world.asked(), 1);
+            assert_eq!(counted(&world, "forebay_edge_compress_streams_total"), 1);
+            while world.edge.cache.memory.statistics().objects < 2 {
+                clock::sleep(Duration::from_millis(1)).await;
+            }
+            let (head, bytes) = ask(port, "Accept-Encoding: gzip\r\n").await;
+            assert!(head.contains("forebay; hit"), "{head}");
+            assert!(head.contains("etag: \"v1--gzip\""), "{head}");
+            assert!(bytes == encoded[0].1, "what was made on the way in");
+            assert_eq!(counted(&world, "forebay_edge_compress_objects_total"), 0);
+        },
+    );
+}
+
+#[test]
+fn an_encoding_that_breaks_off_does_not_look_whole_and_is_not_stored() {
+    let content = content();
+    let half = page(content.len(), &content[..content.len() / 2]);
+    with_world(
+        std::sync::Arc::new(move |_| (Duration::ZERO, half.clone())),
+        |_| (),
+        |world| async move {
+            let mut stream =
+                TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
+            let message = "GET /a HTTP/1.1\r\nHost: a.example\r\nAccept-Encoding: gzip\r\n\r\n";
+            stream.write_all(message.as_bytes()).await.expect("written");
+            let mut seen = Vec::new();
+            while !seen.windows(2).any(|bytes| bytes == [0x1f, 0x8b]) {
+                assert!(stream.read_buf(&mut seen).await.expect("an answer") > 0, "it began");
+            }
+            world.origin.abort();
+            // A reset is as good an end as any.
+            drop(stream.read_to_end(&mut seen).await);
+            assert!(!seen.ends_with(b"0\r\n\r\n"), "it looks whole");
+            assert_eq!(world.edge.cache.memory.statistics().objects, 0);
         },
     );
 }

@@ -32,6 +32,17 @@ pub struct FillReader<H> {
     is_over: bool,
 }
 
+/// The end of a fill: the answer is stored by then, if it ever is.
+#[derive(Debug)]
+pub struct Settlement<H>(Arc<Fill<H>>);
+
+impl<H> Settlement<H> {
+    /// Waits for it. The leader ends it in any case; a caller with a shorter patience sets its own.
+    pub async fn reached(&self) {
+        poll_fn(|context| self.0.poll_settled(context)).await;
+    }
+}
+
 impl<H> FillReader<H> {
     pub(super) fn new(fill: Arc<Fill<H>>, id: u64, came: Came) -> FillReader<H> {
         FillReader { fill, id, came, left: None, is_over: false }
@@ -40,6 +51,11 @@ impl<H> FillReader<H> {
     /// True if the answer was on its way already when this reader joined: its time has run since.
     pub fn is_late(&self) -> bool {
         self.came == Came::AfterHead
+    }
+
+    /// To wait until it is known what became of the whole, without being one of its readers.
+    pub fn settlement(&self) -> Settlement<H> {
+        Settlement(Arc::clone(&self.fill))
     }
 
     pub(super) fn fill(&self) -> &Arc<Fill<H>> {

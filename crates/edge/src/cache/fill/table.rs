@@ -25,6 +25,18 @@ pub struct Fills<H> {
     pub(super) held_bytes: Arc<AtomicU64>,
 }
 
+/// Leads to a fill from [`Fills::apart`].
+#[derive(Debug)]
+pub struct Joiner<H>(Arc<Fill<H>>);
+
+impl<H> Joiner<H> {
+    /// Reads along from the beginning, unless it is too late for that.
+    pub fn join(&self) -> Option<FillReader<H>> {
+        let (id, came) = self.0.admit()?;
+        Some(FillReader::new(Arc::clone(&self.0), id, came))
+    }
+}
+
 /// What [`Fills::join`] makes of a request.
 #[derive(Debug)]
 pub enum Join<H> {
@@ -61,9 +73,7 @@ impl<H> Fills<H> {
         {
             return Join::Follow(FillReader::new(Arc::clone(fill), id, came));
         }
-        let max_object_bytes = self.max_object_bytes.load(Ordering::Relaxed);
-        let limits = Limits { max_object_bytes, ..self.limits };
-        let fill = Arc::new(Fill::new(key, limits, Arc::clone(&self.held_bytes)));
+        let fill = Arc::new(Fill::new(key, self.limits(), Arc::clone(&self.held_bytes)));
         let id = fill.register(Role::Asker);
         shard.insert(key.into(), Arc::clone(&fill));
         drop(shard);
@@ -76,6 +86,19 @@ impl<H> Fills<H> {
         let shard = self.shard(key);
         let fill = shard.get(key)?;
         fill.admit().map(|(id, came)| FillReader::new(Arc::clone(fill), id, came))
+    }
+
+    /// A fill that no key leads to: whoever has its [`Joiner`] may read along.
+    pub fn apart(self: &Arc<Self>, key: &[u8]) -> (FillLead<H>, FillReader<H>, Joiner<H>) {
+        let fill = Arc::new(Fill::new(key, self.limits(), Arc::clone(&self.held_bytes)));
+        let id = fill.register(Role::Asker);
+        let reader = FillReader::new(Arc::clone(&fill), id, Came::BeforeHead);
+        (FillLead::new(Arc::clone(self), Arc::clone(&fill)), reader, Joiner(fill))
+    }
+
+    fn limits(&self) -> Limits {
+        let max_object_bytes = self.max_object_bytes.load(Ordering::Relaxed);
+        Limits { max_object_bytes, ..self.limits }
     }
 
     /// From now on nobody joins the fill that `reader` reads: its answer is too old for those who come.
