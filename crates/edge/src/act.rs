@@ -143,7 +143,7 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     }
     look(edge, &key, view, policy, &mut why);
     if why.decision == "miss" {
-        why.because += &format!("; {}", expected_of(view, policy));
+        why.because = format!("{}; {}", why.because, expected_of(view, policy));
     }
     Ok(why)
 }

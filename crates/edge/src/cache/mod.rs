@@ -57,10 +57,11 @@ pub struct View {
 impl Cache {
     /// An empty cache.
     pub fn new(settings: &config::cache::Cache) -> Cache {
+        let fills = Fills::new(Limits::new(settings.max_object_bytes));
         Cache {
             memory: Memory::new(settings.memory_bytes, settings.max_object_bytes),
-            fills: Fills::new(Limits::new(settings.max_object_bytes)),
-            encoded: Fills::new(Limits::new(settings.max_object_bytes)),
+            encoded: Fills::beside(&fills),
+            fills,
             epoch: clock::now(),
         }
     }
@@ -156,7 +157,7 @@ pub enum Head {
         /// What they were in the request that asked.
         secondary: Vec<u8>,
         /// What is made of it on the way.
-        branches: Branches,
+        branches: Box<Branches>,
     },
     /// What is stored serves after all.
     Stored {

@@ -18,7 +18,7 @@ use crate::cache::rules::conditional::{Validators, is_not_modified, range_applie
 use crate::cache::rules::range::{self, Selection};
 use crate::compress::Shared;
 use crate::edge::Edge;
-use crate::exchange::{Answer, Body, Exchange, Room};
+use crate::exchange::{self, Answer, Body, Exchange, Room};
 use crate::traffic::Outcome;
 
 /// True if the answer will be stored, as far as its head says.
@@ -77,20 +77,12 @@ pub(super) fn answer_of(
             }
         }
     }
+    if answer.status == StatusCode::OK && is_held(&exchange.head.fields, &mut answer.fields) {
+        answer.status = StatusCode::NOT_MODIFIED;
+        return answer;
+    }
     let (status, fields) = (answer.status, &answer.fields);
     let asked = &exchange.head.fields;
-    if status == StatusCode::OK && is_not_modified(asked, &Validators::of(fields), clock::wall()) {
-        answer.status = StatusCode::NOT_MODIFIED;
-        return answer;
-    }
-    let held = || stored::tag_held(asked, fields.get(ETAG).map(HeaderValue::as_bytes));
-    if status == StatusCode::OK
-        && let Some(tag) = held()
-    {
-        answer.status = StatusCode::NOT_MODIFIED;
-        answer.fields.insert(ETAG, tag);
-        return answer;
-    }
     if exchange.head.method == Method::GET
         && status == StatusCode::OK
         && let Some(length) = reader.size_hint().exact()
@@ -107,15 +99,26 @@ pub(super) fn answer_of(
         // The fill goes on without this reader if the answer may be stored.
         answer.body = Body::Empty;
     }
-    let compressor = edge.compressor();
-    let answer = match branch {
-        Some(branch) => compressor.on_the_way_by(&exchange.head, answer, |body, encoding| {
-            branch.encoded(&compressor, body, encoding)
-        }),
-        None => compressor.on_the_way(&exchange.head, answer, Shared::No),
-    };
+    let answer = encoded(edge, &exchange.head, answer, branch);
     exchange.leave(Room::Compress);
     answer
+}
+
+/// Does the client hold the answer, in whatever encoding? Then the answer bears the tag that it knows.
+fn is_held(asked: &HeaderMap, fields: &mut HeaderMap) -> bool {
+    if is_not_modified(asked, &Validators::of(fields), clock::wall()) {
+        return true;
+    }
+    let held = stored::tag_held(asked, fields.get(ETAG).map(HeaderValue::as_bytes));
+    held.map(|tag| fields.insert(ETAG, tag)).is_some()
+}
+
+/// The answer in the encoding that suits: a shared one, if the answer itself is shared.
+fn encoded(edge: &Edge, asked: &exchange::Head, answer: Answer, branch: Option<Branch>) -> Answer {
+    let compressor = edge.compressor();
+    let Some(branch) = branch else { return compressor.on_the_way(asked, answer, Shared::No) };
+    let encoder = |body, encoding| branch.encoded(&compressor, body, encoding);
+    compressor.on_the_way_by(asked, answer, encoder)
 }
 
 /// The one part of an arriving answer that is asked for; of several, the whole is the better answer.

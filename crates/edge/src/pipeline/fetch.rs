@@ -4,24 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_signals::clock;
-use http::header::{AGE, AUTHORIZATION, COOKIE, ETAG, IF_NONE_MATCH, SET_COOKIE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 
+use super::held::Held;
 use super::pass::{self, Forwarding};
 use super::question::Cacheable;
 use super::stored;
 use crate::cache::fill::{FillLead, Keep};
 use crate::cache::lookup::Stored;
-use crate::cache::rules::conditional::{Validators, add_validators, is_tag, strip_conditions};
+use crate::cache::rules::conditional::strip_conditions;
 use crate::cache::rules::directives::RequestDirectives;
-use crate::cache::rules::freshen::{confirms, freshen};
+use crate::cache::rules::freshen::freshen;
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{
     AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
-use crate::cache::{Branches, Head, safety};
+use crate::cache::{Head, safety};
 use crate::compress::encoded_fields;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
@@ -30,69 +31,11 @@ use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
 
-/// Length of a list of tags that every server takes.
-const MOST_TAG_BYTES: usize = 4_096;
-
 /// What lies in the place that an answer would take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Replaces {
     Nothing,
     Good,
-}
-
-/// What is held that the origin may confirm.
-#[derive(Debug, Clone)]
-pub(super) enum Held {
-    /// Nothing.
-    Nothing,
-    /// An answer to this request that may not be used unasked.
-    Answer(Stored),
-    /// Answers to requests that differ in what `Vary` names: one of them may be right for this one too.
-    Variants(Vec<Arc<Object>>),
-}
-
-impl Held {
-    /// What may stand in for an origin that fails.
-    pub(super) fn answer(self) -> Option<Stored> {
-        match self {
-            Held::Answer(stored) => Some(stored),
-            Held::Nothing | Held::Variants(_) => None,
-        }
-    }
-
-    /// Makes `fields` ask whether what is held is good.
-    fn ask(&self, fields: &mut HeaderMap) {
-        match self {
-            Held::Nothing => {}
-            Held::Answer(held) => {
-                let stored = held.object.fields();
-                add_validators(fields, &Validators::of(&stored));
-            }
-            // RFC 9111 §4.3.1.
-            Held::Variants(variants) => {
-                if let Some(tags) = any_of(variants.iter().filter_map(|held| held.etag())) {
-                    strip_conditions(fields);
-                    fields.insert(IF_NONE_MATCH, tags);
-                }
-            }
-        }
-    }
-
-    /// What a 304 with these fields speaks of (RFC 9111 §4.3.3).
-    fn confirmed_by(&self, not_modified: &HeaderMap) -> Option<Arc<Object>> {
-        let is_meant =
-            |object: &Arc<Object>| confirms(&Validators::of(&object.fields()), not_modified);
-        match self {
-            Held::Nothing => None,
-            Held::Answer(held) => Some(&held.object).filter(|object| is_meant(object)).cloned(),
-            // One that names none of several means none.
-            Held::Variants(variants) => {
-                let may_be_told = not_modified.contains_key(ETAG) || variants.len() == 1;
-                let meant = variants.iter().filter(|object| may_be_told && is_meant(object));
-                meant.max_by_key(|object| object.stored_at_ms()).cloned()
-            }
-        }
-    }
 }
 
 /// The task that asks the origin for everybody.
@@ -301,15 +244,7 @@ impl Fill {
             // An error, even one that may be stored, is worth less than what is held.
             granted = Err(Refusal::Status);
         }
-        let keep = match &granted {
-            Ok(grant) if grant.freshness.is_usable_on_arrival() => Keep::Store,
-            Ok(_) => Keep::StoreForAsker,
-            Err(_) if self.is_error_for_all(status, &fields) => Keep::Share,
-            Err(refusal) => {
-                self.refused(*refusal, status, replaces);
-                Keep::Own
-            }
-        };
+        let keep = self.keep(granted.as_ref().map_err(|refusal| *refusal), seen, replaces);
         let stored_fields = granted.as_ref().ok().map(|grant| {
             self.edge.compressor().note_variants(status, &mut fields);
             let mut kept = fields.clone();
@@ -331,7 +266,7 @@ impl Fill {
             personal,
             names,
             secondary: secondary.clone(),
-            branches: Branches::default(),
+            branches: Box::default(),
         };
         let head = Arc::new(head);
         let length = http_body::Body::size_hint(&body).exact();
@@ -370,6 +305,24 @@ impl Fill {
             Err(error) => {
                 tracing::debug!(%error, "fill broke off");
                 lead.fail(&error);
+            }
+        }
+    }
+
+    /// Who may read what arrives, and whether it is stored.
+    fn keep(
+        &self,
+        granted: Result<&Grant, Refusal>,
+        answer: AnswerView<'_>,
+        replaces: Replaces,
+    ) -> Keep {
+        match granted {
+            Ok(grant) if grant.freshness.is_usable_on_arrival() => Keep::Store,
+            Ok(_) => Keep::StoreForAsker,
+            Err(_) if self.is_error_for_all(answer.status, answer.fields) => Keep::Share,
+            Err(refusal) => {
+                self.refused(refusal, answer.status, replaces);
+                Keep::Own
             }
         }
     }
@@ -418,19 +371,6 @@ impl Fill {
         let until = self.edge.cache.ms(clock::now() + PASS_FOR);
         self.edge.cache.memory.pass_until(&self.key, until, refusal);
     }
-}
-
-/// A list of tags, each once, as `If-None-Match` has it.
-fn any_of<'t>(tags: impl Iterator<Item = &'t [u8]>) -> Option<HeaderValue> {
-    let mut known: Vec<&[u8]> = Vec::new();
-    let mut length = 0;
-    for tag in tags.filter(|tag| is_tag(tag)) {
-        length += tag.len() + 2;
-        if length <= MOST_TAG_BYTES && !known.contains(&tag) {
-            known.push(tag);
-        }
-    }
-    if known.is_empty() { None } else { HeaderValue::from_bytes(&known.join(&b", "[..])).ok() }
 }
 
 /// The same question without conditions.

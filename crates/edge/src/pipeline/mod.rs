@@ -9,6 +9,7 @@ mod branch;
 mod closing;
 mod errand;
 mod fetch;
+mod held;
 mod pass;
 mod question;
 mod refill;

@@ -9,7 +9,8 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::arriving;
 use super::closing::Notes;
-use super::fetch::{self, Fill, Held, finish_empty};
+use super::fetch::{self, Fill, finish_empty};
+use super::held::Held;
 use super::pass::{self, Forwarding};
 use super::question::{self, Cacheable};
 use super::stored;

@@ -12,7 +12,7 @@ use super::support::{Answers, World, with_world};
 
 /// Text that shrinks, but not to nothing.
 fn content() -> String {
-    (0..4_000).map(|n| format!("{n} ")).collect()
+    (0..4_000).map(|n| n.to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn page(length: usize, content: &str) -> String {

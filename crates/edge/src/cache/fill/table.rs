@@ -50,12 +50,21 @@ pub enum Join<H> {
 impl<H> Fills<H> {
     /// An empty table.
     pub fn new(limits: Limits) -> Arc<Fills<H>> {
+        Fills::with(limits, Arc::default())
+    }
+
+    /// An empty table whose fills hold no more together with those of `other` than these alone might.
+    pub fn beside<O>(other: &Fills<O>) -> Arc<Fills<H>> {
+        Fills::with(other.limits, Arc::clone(&other.held_bytes))
+    }
+
+    fn with(limits: Limits, held_bytes: Arc<AtomicU64>) -> Arc<Fills<H>> {
         Arc::new(Fills {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             limits,
             max_object_bytes: AtomicU64::new(limits.max_object_bytes),
-            held_bytes: Arc::default(),
+            held_bytes,
         })
     }
 
