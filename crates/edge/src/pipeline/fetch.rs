@@ -329,6 +329,10 @@ impl Fill {
 
     fn insert(&self, object: Object, grant: &Grant) -> Option<Arc<Object>> {
         let memory = &self.edge.cache.memory;
+        if memory.holds_newer(&object) {
+            // It took so long that somebody who came meanwhile asked again.
+            return None;
+        }
         let inserted = if grant.vary.is_empty() {
             memory.insert(self.ticket, object)
         } else {

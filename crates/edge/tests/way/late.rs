@@ -1,9 +1,11 @@
 //! Who comes late: to an answer that is still arriving, or to a URL whose variants others have asked for.
 
+use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use forebay_edge::config::origin::{Address, Origin, Server};
 use forebay_signals::clock;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -73,6 +75,65 @@ fn a_late_request_that_wants_the_origin_asked_has_it_asked() {
             assert!(seen.ends_with("whole"), "{seen}");
             assert_eq!(world.asked(), 2);
             world.origin.abort();
+        },
+    );
+}
+
+/// The same, with the other half of the first answer when `go` is told; as a server of its own, since it
+/// speaks in two parts.
+fn halves(go: std::sync::mpsc::Receiver<()>) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let head = |stream: &std::net::TcpStream| {
+        let lines = std::io::BufReader::new(stream).lines();
+        lines.map_while(Result::ok).take_while(|line| !line.is_empty()).count()
+    };
+    std::thread::spawn(move || {
+        let (mut slow, _) = listener.accept().expect("asked");
+        head(&slow);
+        slow.write_all(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nCache-Control: max-age=60\r\n\r\nhalf.",
+        )
+        .expect("written");
+        let (mut other, _) = listener.accept().expect("asked");
+        head(&other);
+        other
+            .write_all(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nCache-Control: max-age=60\r\n\r\nwhole",
+            )
+            .expect("written");
+        go.recv_timeout(Duration::from_secs(20)).expect("told");
+        slow.write_all(b"late.").expect("written");
+        head(&slow);
+    });
+    port
+}
+
+#[test]
+fn what_arrived_later_is_not_replaced_by_what_took_longer() {
+    let (tell, go) = std::sync::mpsc::sync_channel(1);
+    let port = halves(go);
+    with_world(
+        half_then_whole(),
+        |config| {
+            let server = Server::plain(Address::Tcp("127.0.0.1".into(), port));
+            config.origins = vec![Arc::new(Origin::new("app", vec![server]))];
+        },
+        |world| async move {
+            let (mut slow, _) = beginning(world.port, GET).await;
+            let asks = request("GET", "/a", "Cache-Control: no-cache\r\n");
+            let (_stream, seen) = beginning(world.port, &asks).await;
+            assert!(seen.ends_with("whole"), "{seen}");
+            tell.send(()).expect("it listens");
+            let mut rest = String::new();
+            slow.read_to_string(&mut rest).await.expect("the rest");
+            assert_eq!(rest, "late.", "who reads is not cut");
+            // The last byte goes out before the answer is stored.
+            while !world.edge.cache.fills.is_empty() {
+                clock::sleep(Duration::from_millis(1)).await;
+            }
+            let hit = world.ask(GET).await;
+            assert!(hit.contains("hit") && hit.ends_with("whole"), "{hit}");
         },
     );
 }

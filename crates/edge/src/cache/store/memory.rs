@@ -149,6 +149,16 @@ impl Memory {
             .filter(|object| object.key() == varying.key() && object.secondary() == secondary)
     }
 
+    /// True if what is stored in the place of `object` came later.
+    pub fn holds_newer(&self, object: &Object) -> bool {
+        let there = match self.find(object.key()) {
+            Some(Found::Object(there)) => Some(there),
+            Some(Found::Varies(varying)) => self.variant(&varying, object.secondary()),
+            None => None,
+        };
+        there.is_some_and(|there| there.stored_at_ms() > object.stored_at_ms())
+    }
+
     /// Stored answers of one URL that differ by request fields; at most [`super::MAX_VARIANTS`].
     pub fn variants(&self, varying: &Varying) -> Vec<Arc<Object>> {
         varying.members().into_iter().filter_map(|place| self.object(place)).collect()
