@@ -13,11 +13,10 @@ pub(super) fn find<'r>(routes: impl Iterator<Item = &'r Route>) -> Vec<(usize, u
     let mut pairs = Vec::new();
     for (at, later) in routes.iter().enumerate() {
         let candidates = index.candidates(later);
-        match candidates.into_iter().find(|earlier| covers(routes[*earlier], later)) {
-            Some(earlier) => pairs.push((earlier, at)),
-            // What it would cover, the earlier one covers too.
-            None => index.insert(at),
-        }
+        let is_covered = |earlier: &usize| covers(routes[*earlier], later);
+        pairs.extend(candidates.into_iter().find(is_covered).map(|earlier| (earlier, at)));
+        // A shadowed one too: what it covers need not be covered by what covers it.
+        index.insert(at);
     }
     pairs
 }

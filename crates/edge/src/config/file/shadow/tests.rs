@@ -124,6 +124,12 @@ proptest! {
     }
 }
 
+#[test]
+fn a_shadowed_route_shadows_others_still() {
+    let routes = ["//", "/", "/a"].map(|path| route(PathRule::Prefix(path.into())));
+    assert_eq!(find(routes.iter()), [(0, 1), (1, 2)]);
+}
+
 /// Sites in the shapes that configurations have: the work for each is that for a few, however many there are.
 #[test]
 fn the_work_for_a_route_does_not_grow_with_their_number() {
