@@ -6,6 +6,12 @@ use std::process::{Command, Stdio};
 
 use crate::{cargo::root, steps};
 
+/// Package of the browser.
+const BROWSER: &str = "chromium";
+/// Programs that are one, in the order in which the referee looks for them.
+const BROWSERS: [&str; 4] =
+    ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
 /// A folder of `tests/peers` with a `run` script and, mostly, a list of Debian packages.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -39,14 +45,12 @@ pub(crate) fn bring(peers: &[Peer]) -> Result<String, String> {
         peers.iter().flat_map(|peer| &peer.packages).map(String::as_str).collect();
     packages.sort_unstable();
     packages.dedup();
-    let missing: Vec<&str> = packages.into_iter().filter(|name| !is_installed(name)).collect();
+    let missing: Vec<&str> = packages.into_iter().filter(|name| !is_there(name)).collect();
     if missing.is_empty() {
         return Ok("all packages found".into());
     }
     let list = missing.join(" ");
-    let by_hand = format!(
-        "missing packages: {list}\n\nhint: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}"
-    );
+    let by_hand = by_hand(&missing);
     let Some(become_root) = way_to_root() else { return Err(by_hand) };
     steps::say(&format!("installing {list} with apt-get …"));
     // Some machines know the packages already, and a mirror may be away: the install decides.
@@ -57,6 +61,45 @@ pub(crate) fn bring(peers: &[Peer]) -> Result<String, String> {
         format!("{by_hand}\n\n{update}\n{error}")
     })?;
     Ok(format!("installed {list}"))
+}
+
+/// What somebody can type who may install packages.
+fn by_hand(missing: &[&str]) -> String {
+    let list = missing.join(" ");
+    let mut text = format!(
+        "missing packages: {list}\n\nhint: sudo apt-get update && sudo apt-get install -y --no-install-recommends {list}"
+    );
+    if missing.contains(&BROWSER) {
+        text.push_str(
+            "\n      a browser that is there already does as well, as one of chromium, chromium-browser, \
+             google-chrome\n      or google-chrome-stable in PATH, or by its path in CHROMIUM. Ubuntu has no \
+             such package:\n      sudo snap install chromium",
+        );
+    }
+    text
+}
+
+/// A package, or for the browser any program that does its work.
+fn is_there(package: &str) -> bool {
+    is_installed(package) || (package == BROWSER && browser().is_some())
+}
+
+fn browser() -> Option<String> {
+    let named = std::env::var("CHROMIUM").ok();
+    first_that_runs(named.into_iter().chain(BROWSERS.map(str::to_owned)))
+}
+
+/// Ubuntu has a program of that name that only says what to install: one that is there runs.
+fn first_that_runs(mut names: impl Iterator<Item = String>) -> Option<String> {
+    names.find(|name| {
+        let asked = Command::new(name)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        asked.is_ok_and(|status| status.success())
+    })
 }
 
 fn is_installed(package: &str) -> bool {
@@ -84,4 +127,26 @@ fn apt(become_root: &[&str], arguments: &[&str]) -> Command {
     let mut command = Command::new(words.next().unwrap_or(&"env"));
     command.args(words).args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]).args(arguments);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_that_is_missing_is_named_with_what_else_would_do() {
+        let both = by_hand(&["chromium", "puma"]);
+        for part in ["install -y --no-install-recommends chromium puma", "CHROMIUM", "snap install"]
+        {
+            assert!(both.contains(part), "{part:?} is missing in:\n{both}");
+        }
+        assert!(!by_hand(&["puma"]).contains("CHROMIUM"));
+    }
+
+    #[test]
+    fn the_first_program_that_runs_is_taken() {
+        let names = ["no-such-browser", "rustc", "cargo"].map(str::to_owned);
+        assert_eq!(first_that_runs(names.into_iter()).as_deref(), Some("rustc"));
+        assert_eq!(first_that_runs(std::iter::empty()), None);
+    }
 }

@@ -1,17 +1,20 @@
 //! What others may make the edge do: the acting door. Every act lands in the journal.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::header::{CACHE_CONTROL, LOCATION};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::key::{
     KeySource, Stripped, is_forwarded_for_log, primary_key, stripped, write_route,
 };
 use crate::cache::lookup::{self, Found};
-use crate::cache::rules::RequestView;
+use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
 use crate::cache::safety;
 use crate::config::policy::Policy;
+use crate::config::route::Route;
 use crate::edge::{Edge, StartError};
-use crate::exchange::{Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+use crate::error::Error;
+use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
 use forebay_signals::clock;
 
 /// Does it, or says what it would do.
@@ -23,13 +26,13 @@ pub enum Mode {
     Count,
 }
 
-/// Puts new settings in force.
-pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<(), StartError> {
+/// Puts new settings in force; says which of them wait for a restart.
+pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<Vec<&'static str>, StartError> {
     let routes = config.routes.len();
     match edge.reload(config) {
-        Ok(()) => {
+        Ok(waiting) => {
             edge.journal.write("operator", format!("settings reloaded: {routes} routes"));
-            Ok(())
+            Ok(waiting)
         }
         Err(error) => {
             edge.journal.write("operator", format!("reload refused: {error}"));
@@ -75,7 +78,8 @@ pub struct Why {
     pub forwarded: Vec<String>,
     /// Fields that the origin is shown for its logs although they are not in the key.
     pub informed: Vec<String>,
-    /// `hit`, `stale-while-revalidate`, `validate`, `miss`, `pass`, `refused`.
+    /// `hit`, `stale-while-revalidate`, `validate`, `miss`, `pass`, `refused`; `own` if the route answers
+    /// by itself.
     pub decision: String,
     /// The rule that made it.
     pub rule: Option<String>,
@@ -104,6 +108,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
         return Ok(Why::nothing("refused", "no route matches"));
     };
     let site = &snapshot.sites[matched.index];
+    if let Some(answer) = matched.own_answer(&exchange) {
+        return Ok(of_its_own(&site.route, answer));
+    }
     let policy = site.policy();
     let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
     let source = KeySource {
@@ -135,7 +142,50 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
         return Ok(why);
     }
     look(edge, &key, view, policy, &mut why);
+    if why.decision == "miss" {
+        why.because = format!("{}; {}", why.because, expected_of(view, policy));
+    }
     Ok(why)
+}
+
+/// A route that asks neither the cache nor an origin.
+fn of_its_own(route: &Route, answer: Result<Answer, Error>) -> Why {
+    let mut why = match answer {
+        Ok(answer) => {
+            let what = match answer.fields.get(LOCATION) {
+                Some(to) => format!("a redirect to `{}`", String::from_utf8_lossy(to.as_bytes())),
+                None => "a fixed text".into(),
+            };
+            let status = answer.status.as_u16();
+            let because = format!(
+                "the route answers by itself, with {status} and {what}: \
+                 neither the cache nor an origin is asked"
+            );
+            Why::nothing("own", &because)
+        }
+        Err(error) => Why::nothing("refused", error.detail()),
+    };
+    why.route = Some(route.name.clone());
+    why
+}
+
+/// What can be said of an answer that has not come yet.
+fn expected_of(request: RequestView<'_>, policy: Option<&Policy>) -> String {
+    // An answer that says how long it is fresh, and nothing else: what forbids storing it is the request.
+    let fields = HeaderMap::from_iter([(CACHE_CONTROL, HeaderValue::from_static("max-age=60"))]);
+    let answer = AnswerView { status: StatusCode::OK, fields: &fields };
+    let arrival = Arrival { asked: clock::now(), answered: clock::now(), wall: clock::wall() };
+    match may_store(request, answer, policy, &arrival) {
+        Err(refusal) if refusal.is_of_request() => {
+            format!(
+                "an answer that says only how long it is fresh would not be stored: {}",
+                refusal.explanation()
+            )
+        }
+        _ => "whether the answer may be stored is not known before it has come, and no answer is \
+              remembered that forbids it"
+            .into(),
+    }
 }
 
 fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>, why: &mut Why) {
@@ -154,7 +204,7 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
             why.decision = "validate".into();
             (Some(stored), *rule)
         }
-        Found::MissingVariant => {
+        Found::MissingVariant(_) => {
             why.because = "the URL is stored, but not for the fields that its Vary names".into();
             return;
         }

@@ -12,9 +12,11 @@ use http::Uri;
 
 use crate::access_log::AccessLog;
 use crate::admit::InFlight;
+use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
 use crate::config::Config;
+use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::exchange::Scheme;
@@ -31,8 +33,8 @@ pub struct Edge {
     pub entrance: Arc<Entrance>,
     /// Stored answers.
     pub cache: Cache,
-    /// Encoders and their threads.
-    pub compressor: Compressor,
+    /// Encoders under the settings in force.
+    compressor: ArcSwap<Compressor>,
     /// Counters by route.
     pub traffic: Traffic,
     /// Requests in the rooms.
@@ -45,6 +47,8 @@ pub struct Edge {
     pub started: Instant,
     snapshot: ArcSwap<Snapshot>,
     reloads: AtomicU64,
+    /// `listen.cores` as it was at the start.
+    cores: Option<usize>,
 }
 
 /// Everything that a reload swaps. A request holds the snapshot it began with.
@@ -103,6 +107,11 @@ pub enum StartError {
 }
 
 impl StartError {
+    fn log(settings: &Log, source: std::io::Error) -> StartError {
+        let path = settings.path.as_ref().map_or("-".into(), |path| path.display().to_string());
+        StartError::Log { path, source }
+    }
+
     /// What the reader can do about it.
     pub fn hint(&self) -> String {
         match self {
@@ -125,11 +134,12 @@ impl Edge {
         let journal = Arc::<Journal>::default();
         let snapshot = Snapshot::new(config, &traffic, &journal, None)?;
         let settings = &snapshot.config;
+        let set_cores = settings.listen.cores;
         let entrance = Entrance::open(&settings.listen, &settings.admit_at_the_door(), cores)?;
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
-            compressor,
+            compressor: ArcSwap::from_pointee(compressor),
             traffic,
             in_flight: InFlight::default(),
             journal,
@@ -137,13 +147,15 @@ impl Edge {
             started: clock::now(),
             snapshot: ArcSwap::from_pointee(snapshot),
             reloads: AtomicU64::new(0),
+            cores: set_cores,
         }))
     }
 
-    /// Checks settings as far as that goes without binding a socket: origins, names, certificates.
+    /// Checks settings as far as that goes without binding a socket: origins, names, certificates, the
+    /// file of the access log.
     pub async fn check(mut config: Config) -> Result<(), StartError> {
-        config.log =
-            crate::config::log::Log { format: crate::config::log::Format::Off, path: None };
+        AccessLog::check(&config.log).map_err(|source| StartError::log(&config.log, source))?;
+        config.log = Log { format: Format::Off, path: None };
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
         let snapshot = Snapshot::new(config, &Traffic::default(), &Arc::default(), None)?;
         snapshot.origins.resolve_now().await?;
@@ -181,15 +193,33 @@ impl Edge {
     }
 
     /// Checks new settings whole and puts them in force whole; nothing changes on an error.
-    pub fn reload(&self, config: Config) -> Result<(), StartError> {
+    /// Says which settings wait for a restart.
+    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let before = self.snapshot();
         let snapshot = Snapshot::new(config, &self.traffic, &self.journal, Some(&before))?;
         let settings = &snapshot.config;
         let next = self.entrance.prepare(&settings.listen, &settings.admit_at_the_door())?;
+        // From here on nothing fails.
         self.entrance.swap(next);
+        if before.config.compress != settings.compress {
+            let renewed = self.compressor.load().renewed(&settings.compress);
+            self.compressor.store(Arc::new(renewed));
+        }
+        let mut waiting = Vec::new();
+        if self.cores != settings.listen.cores {
+            waiting.push("listen.cores");
+        }
+        if self.cache.resize(&settings.cache) == Resized::ButForLargest {
+            waiting.push("cache.max_object");
+        }
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);
-        Ok(())
+        Ok(waiting)
+    }
+
+    /// Encoders under the settings in force.
+    pub fn compressor(&self) -> arc_swap::Guard<Arc<Compressor>> {
+        self.compressor.load()
     }
 
     /// Reloads that took effect.
@@ -217,10 +247,8 @@ impl Snapshot {
         )?);
         let log = match before {
             Some(before) if before.config.log == config.log => before.log.clone(),
-            _ => AccessLog::open(config.log.format, config.log.path.clone()).map_err(|source| {
-                let path = config.log.path.as_ref().map_or("-".into(), |p| p.display().to_string());
-                StartError::Log { path, source }
-            })?,
+            _ => AccessLog::open(config.log.format, config.log.path.clone())
+                .map_err(|source| StartError::log(&config.log, source))?,
         };
         let table = Table::new(&config);
         let site = |route: &Route| {

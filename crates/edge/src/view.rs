@@ -116,7 +116,7 @@ pub fn metrics(edge: &Edge) -> String {
     edge.traffic.write(&mut page);
     edge.cache.write(&mut page);
     write_listen(edge, &mut page);
-    edge.compressor.write(&mut page);
+    edge.compressor().write(&mut page);
     write_origins(edge, &mut page);
     page.family("forebay_edge_in_flight", "gauge", "Requests in the rooms now.");
     page.sample("forebay_edge_in_flight", &[], edge.in_flight.count());

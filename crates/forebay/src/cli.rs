@@ -171,7 +171,9 @@ pub(crate) struct Demo {
 #[command(before_long_help = "\
 Examples:
   forebay check --config forebay.toml             every problem with its place and what to do
-  forebay check --config forebay.toml --explain   each value with its origin: flag, file, default")]
+  forebay check --config forebay.toml --explain   each value with its origin: flag, file, default
+  forebay check --config forebay.toml -- bin/rails server
+      The same for `forebay run` with a command, which is not started.")]
 pub(crate) struct Check {
     /// Settings.
     #[command(flatten)]
@@ -182,6 +184,9 @@ pub(crate) struct Check {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Command that `forebay run` would start
+    #[arg(last = true, value_name = "CMD", conflicts_with = "origin")]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// Where the running forebay is.

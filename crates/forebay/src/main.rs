@@ -5,6 +5,7 @@ mod cli;
 mod client;
 mod descriptors;
 mod reference;
+mod reload;
 mod report;
 mod run;
 mod settings;

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use forebay_edge::act;
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
 use forebay_edge::origin::child::{self, Child};
@@ -15,15 +14,13 @@ use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::admin::{self, Admin, Desk};
+use crate::admin::{Admin, Desk};
 use crate::descriptors;
+use crate::reload::{Reloader, Reread, Work};
 use crate::report::{self, Problem};
 
 /// Time that a wrapped application has before clients are served anyway.
 const START_PATIENCE: Duration = Duration::from_secs(60);
-
-/// Reads the settings anew, for a reload.
-pub(crate) type Reread = Box<dyn Fn() -> Result<Config, Problem> + Send + Sync>;
 
 /// Called once everything listens, with the admin listener's address.
 pub(crate) type Ready = Box<dyn FnOnce(&Arc<Edge>, &str) + Send>;
@@ -62,18 +59,16 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let edge = Edge::open(plan.config, cores).map_err(|error| start_problem(&error))?;
         let snapshot = edge.snapshot();
         let admin = Admin::bind(&snapshot.config.admin.place).await?;
-        let address = admin.address();
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
-        let gone = Drain::default();
+        let work = Work { edge: Arc::clone(&edge), reread: plan.reread, watched: watched.clone() };
         let desk = Arc::new(Desk {
             edge: Arc::clone(&edge),
-            place: snapshot.config.admin.place.clone(),
-            reloading: tokio::sync::Mutex::default(),
             is_starting: AtomicBool::new(true),
-            reloader: reloader(Arc::clone(&edge), plan.reread, watched.clone()),
+            reloader: Reloader::start(work)?,
+            serving: std::sync::Mutex::default(),
         });
-        let serving = tokio::spawn(admin::serve(admin, Arc::clone(&desk), gone.clone()));
+        let address = desk.move_to(admin);
         let child = match plan.child {
             None => {
                 snapshot.origins.resolve_now().await.map_err(|error| {
@@ -110,8 +105,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         }
         watched.begin();
-        gone.begin();
-        drop(clock::timeout(Duration::from_secs(2), serving).await);
+        desk.leave(Duration::from_secs(2)).await;
         snapshot.log.finish();
         edge.snapshot().log.finish();
         Ok(ExitCode::SUCCESS)
@@ -128,43 +122,6 @@ pub(crate) fn start_problem(error: &StartError) -> Problem {
     Problem::new(error.to_string())
         .because_of(std::error::Error::source(error).map(ToString::to_string))
         .hint(hint)
-}
-
-fn reloader(
-    edge: Arc<Edge>,
-    reread: Reread,
-    watched: Drain,
-) -> Box<dyn Fn() -> Result<String, String> + Send + Sync> {
-    Box::new(move || {
-        let config = reread().map_err(|problem| problem.sentence())?;
-        let routes = config.routes.len();
-        let before = edge.snapshot();
-        let stays = restart_needed(&before.config, &config);
-        let names = tokio::runtime::Handle::current().block_on(edge.check_names(&config));
-        names.map_err(|error| start_problem(&error).sentence())?;
-        act::reload(&edge, config).map_err(|error| start_problem(&error).sentence())?;
-        let now = edge.snapshot();
-        now.log.reopen();
-        before.origins.retire();
-        now.origins.spawn_probes(&watched);
-        Ok(format!("reloaded: {routes} routes in force{stays}"))
-    })
-}
-
-/// Names what has changed and takes effect with the next start only.
-fn restart_needed(before: &Config, now: &Config) -> String {
-    let changed = [
-        ("cache", before.cache != now.cache),
-        ("compress", before.compress != now.compress),
-        ("listen.cores", before.listen.cores != now.listen.cores),
-        ("admin", before.admin != now.admin),
-    ];
-    let names: Vec<&str> =
-        changed.iter().filter(|(_, differs)| *differs).map(|(name, _)| *name).collect();
-    if names.is_empty() {
-        return String::new();
-    }
-    format!("; restart for what changed in {}", names.join(", "))
 }
 
 fn start_cores(edge: &Arc<Edge>, cores: usize) -> Result<Vec<JoinHandle<()>>, Problem> {
@@ -268,7 +225,7 @@ impl Signals {
                 },
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
-                _ = self.hang_up.recv() => match desk.reload().await {
+                _ = self.hang_up.recv() => match desk.reloader.reload(desk).await {
                     Ok(said) => tracing::info!(said, "settings reloaded"),
                     Err(error) => tracing::error!(error, "settings not reloaded"),
                 },

@@ -16,7 +16,7 @@ use std::time::Duration;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 
-use crate::config::log::Format;
+use crate::config::log::{Format, Log};
 use crate::exchange::Exchange;
 use crate::traffic::Outcome;
 use sink::Sink;
@@ -121,6 +121,14 @@ impl AccessLog {
             Format::Json | Format::Common => Some(Arc::new(Sink::open(path)?)),
         };
         Ok(AccessLog { format, sink })
+    }
+
+    /// Would it open? Changes nothing.
+    pub fn check(settings: &Log) -> std::io::Result<()> {
+        match &settings.path {
+            Some(path) if settings.format != Format::Off => sink::check(path),
+            _ => Ok(()),
+        }
     }
 
     /// Writes nothing.

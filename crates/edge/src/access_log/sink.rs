@@ -2,12 +2,14 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+use rustix::fs::{Access, access};
 
 /// Blocks that wait for the disk; beyond it they are dropped.
 const MOST_WAITING: usize = 256;
@@ -131,6 +133,22 @@ fn write_blocks(blocks: &Receiver<Vec<u8>>, mut out: Out, shared: &Shared) {
         if written.is_err() {
             shared.lose(&block);
         }
+    }
+}
+
+/// Would a log at `path` open? Changes nothing: a file that this made would belong to whoever checks.
+pub(super) fn check(path: &Path) -> io::Result<()> {
+    match path.metadata() {
+        // What is no plain file is not opened: a pipe would wait for its reader.
+        Ok(found) if found.is_file() || found.is_dir() => {
+            OpenOptions::new().append(true).open(path).map(drop)
+        }
+        Ok(_) => Ok(access(path, Access::WRITE_OK)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Ok(access(folder.unwrap_or(Path::new(".")), Access::WRITE_OK | Access::EXEC_OK)?)
+        }
+        Err(error) => Err(error),
     }
 }
 

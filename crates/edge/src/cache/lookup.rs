@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::rules::serve::Verdict;
 use super::rules::{self, Freshness, RequestView, Rule, vary};
-use super::store::{self, Memory, Object};
+use super::store::{self, Memory, Object, Varying};
 use crate::config::policy::Policy;
 
 /// A stored answer and how old it is now.
@@ -41,7 +41,7 @@ pub enum Found {
     /// Nothing under this key.
     Missing,
     /// Something under this key, but nothing for the fields that `Vary` names.
-    MissingVariant,
+    MissingVariant(Arc<Varying>),
 }
 
 /// Looks under `key`. Bounded work, no I/O; the lock of one shard of the store for a moment.
@@ -60,7 +60,7 @@ pub fn look(
             vary::secondary_key(varying.names(), request.fields, policy, &mut secondary);
             match memory.variant(&varying, &secondary) {
                 Some(object) => object,
-                None => return Found::MissingVariant,
+                None => return Found::MissingVariant(varying),
             }
         }
     };
@@ -74,6 +74,19 @@ pub fn look(
         Verdict::StaleAccepted => Found::Usable(stored, Some(Rule::RequestMaxStale)),
         Verdict::StaleWhileRevalidate(rule) => Found::StaleWhileRevalidate(stored, rule),
         Verdict::Validate(rule) | Verdict::OnlyIfCached(rule) => Found::Validate(stored, rule),
+    }
+}
+
+/// Would an answer of this age be used for a request without asking the origin?
+pub fn may_use(
+    request: RequestView<'_>,
+    freshness: &Freshness,
+    age: Duration,
+    policy: Option<&Policy>,
+) -> bool {
+    match rules::decide(request, freshness, age, policy) {
+        Verdict::Fresh | Verdict::StaleAccepted | Verdict::StaleWhileRevalidate(_) => true,
+        Verdict::Validate(_) | Verdict::OnlyIfCached(_) => false,
     }
 }
 

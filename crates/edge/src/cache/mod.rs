@@ -14,7 +14,7 @@ pub mod safety;
 pub mod status;
 pub mod store;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use forebay_signals::clock;
@@ -24,10 +24,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::config;
 use crate::config::policy::Policy;
-use crate::exchange::Scheme;
-use fill::{Fills, Limits};
+use crate::exchange::{Encoding, Scheme};
+use fill::{Fills, Joiner, Limits};
 use rules::{Freshness, Refusal, Rule, vary};
-use store::{Memory, Object};
+use store::{Memory, Object, Resized};
 
 /// The cache of the process, shared by all cores; it outlives reloads.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub struct Cache {
     pub memory: Memory,
     /// Fetches that others wait for.
     pub fills: Arc<Fills<Head>>,
+    /// The same in encodings: each is made once for all who read along.
+    pub encoded: Arc<Fills<()>>,
     epoch: Instant,
 }
 
@@ -55,11 +57,20 @@ pub struct View {
 impl Cache {
     /// An empty cache.
     pub fn new(settings: &config::cache::Cache) -> Cache {
+        let fills = Fills::new(Limits::new(settings.max_object_bytes));
         Cache {
             memory: Memory::new(settings.memory_bytes, settings.max_object_bytes),
-            fills: Fills::new(Limits::new(settings.max_object_bytes)),
+            encoded: Fills::beside(&fills),
+            fills,
             epoch: clock::now(),
         }
+    }
+
+    /// Puts changed bounds in force while it is used. Not for a runtime's thread.
+    pub fn resize(&self, settings: &config::cache::Cache) -> Resized {
+        self.fills.set_max_object_bytes(settings.max_object_bytes);
+        self.encoded.set_max_object_bytes(settings.max_object_bytes);
+        self.memory.resize(settings.memory_bytes, settings.max_object_bytes)
     }
 
     /// Milliseconds on the cache's own, monotonic time line: a wall clock that jumps ages nothing.
@@ -145,6 +156,8 @@ pub enum Head {
         names: Vec<HeaderName>,
         /// What they were in the request that asked.
         secondary: Vec<u8>,
+        /// What is made of it on the way.
+        branches: Box<Branches>,
     },
     /// What is stored serves after all.
     Stored {
@@ -155,6 +168,15 @@ pub enum Head {
         /// What the origin answered.
         status: StatusCode,
     },
+}
+
+/// Encodings of an answer that is arriving, and the answer as it is stored at its end.
+#[derive(Debug, Default)]
+pub struct Branches {
+    /// By encoding; at most one each.
+    pub encoded: Mutex<Vec<(Encoding, Joiner<()>)>>,
+    /// Set before the fill settles.
+    pub stored: OnceLock<Arc<Object>>,
 }
 
 impl Head {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderMap, HeaderValue, RANGE,
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RANGE,
 };
 use http::{Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -23,8 +23,15 @@ use crate::error::Error;
 use crate::exchange::{Answer, Body};
 use crate::identity;
 
-/// Answers `method` with these fields from `object`, which is `age` old.
-pub fn from_object(method: &Method, fields: &HeaderMap, object: &Object, age: Duration) -> Answer {
+/// Answers `method` with these fields from `object`, which is `age` old. `held` is asked for a tag of the
+/// same content in another encoding that the client holds and takes: then that is what it is answered for.
+pub fn from_object(
+    method: &Method,
+    fields: &HeaderMap,
+    object: &Object,
+    age: Duration,
+    held: impl FnOnce() -> Option<HeaderValue>,
+) -> Answer {
     let mut answer = Answer::new(Body::Empty).with_status(object.status());
     answer.own.push("age", |out| {
         out.extend_from_slice(itoa::Buffer::new().format(age.as_secs()).as_bytes());
@@ -36,6 +43,11 @@ pub fn from_object(method: &Method, fields: &HeaderMap, object: &Object, age: Du
         let now = clock::wall();
         if is_not_modified(fields, &stored, now) {
             return not_modified(answer, &stored_fields);
+        }
+        if let Some(tag) = held() {
+            let mut answer = not_modified(answer, &stored_fields);
+            answer.fields.insert(ETAG, tag);
+            return answer;
         }
         if *method == Method::GET && fields.contains_key(RANGE) {
             return ranged(answer, fields, object, &stored, now);

@@ -259,3 +259,25 @@ fn a_stored_encoding_has_fields_of_its_own() {
     let again = encoded_fields(&encoded, Encoding::Zstd);
     assert_eq!(again.get_all(VARY).iter().count(), 2);
 }
+
+#[test]
+fn changed_settings_hold_from_then_on_and_share_threads_and_counts() {
+    let off = Compress { encodings: Vec::new(), ..Compress::default() };
+    let before = Compressor::new(&off);
+    let answer = before.on_the_way(&browser(), page(5_000), Shared::No);
+    assert!(!answer.fields.contains_key(CONTENT_ENCODING));
+    let gzip = Compress { encodings: vec![Encoding::Gzip], ..Compress::default() };
+    let after = before.renewed(&gzip);
+    let answer = after.on_the_way(&browser(), page(5_000), Shared::No);
+    assert_eq!(answer.fields[CONTENT_ENCODING], "gzip");
+    let (tell, told) = std::sync::mpsc::sync_channel(1);
+    let content = Bytes::from(vec![b'x'; 10_000]);
+    let done = move |encoded: Vec<u8>| tell.send(encoded.len()).unwrap();
+    after.behind(content.clone(), Encoding::Gzip, Quality::First, done).unwrap();
+    assert!(told.recv_timeout(std::time::Duration::from_secs(20)).unwrap() < 1_000);
+    let mut page = forebay_signals::prometheus::Page::default();
+    after.renewed(&off).write(&mut page);
+    let text = page.finish();
+    assert!(text.contains("forebay_edge_compress_streams_total 1"), "{text}");
+    assert!(text.contains("forebay_edge_compress_objects_total 1"), "{text}");
+}

@@ -22,25 +22,30 @@ use crate::exchange::{Answer, Body, Encoding, Head};
 /// On the way speed counts: what is cheapest for its size first (zstd 3, gzip 1, br 4).
 const ON_THE_WAY: [Encoding; 3] = [Encoding::Zstd, Encoding::Gzip, Encoding::Brotli];
 /// What does not get smaller by this many percent is not worth a second copy in the store.
-const WORTH_PERCENT: usize = 5;
+const WORTH_PERCENT: u64 = 5;
 
 /// Do others read the same answer?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shared {
-    /// It goes into the store and to everybody who waits for it. Each reader's encoder is work done
-    /// again, so that of many at once most get it as it is.
+    /// It goes to everybody who waits for it and takes this encoding, and into the store.
     Yes,
     /// It is for one client.
     No,
 }
 
-/// Encoders, their bounds and their threads. One for the process.
+/// What the settings say of encodings, and the encoders. One is in force at a time.
 #[derive(Debug)]
 pub struct Compressor {
     order: Vec<Encoding>,
     on_the_way: Vec<Encoding>,
     eligible: Eligible,
     hits_before_best: u32,
+    workers: Arc<Workers>,
+}
+
+/// Bounds, threads and counts: they outlive a change of settings.
+#[derive(Debug)]
+struct Workers {
     seats: Arc<Seats>,
     first: Pool,
     best: Pool,
@@ -59,29 +64,51 @@ struct Counts {
 impl Compressor {
     /// Starts its threads, unless the settings ask for no encoding.
     pub fn new(settings: &config::compress::Compress) -> Compressor {
+        let workers = Workers {
+            seats: Arc::default(),
+            first: Pool::new("compress-first"),
+            best: Pool::new("compress-best"),
+            counts: Arc::default(),
+        };
+        Compressor::with(settings, Arc::new(workers))
+    }
+
+    /// The same encoders under changed settings. From here on the background budget is the new one.
+    #[must_use]
+    pub fn renewed(&self, settings: &config::compress::Compress) -> Compressor {
+        Compressor::with(settings, Arc::clone(&self.workers))
+    }
+
+    fn with(settings: &config::compress::Compress, workers: Arc<Workers>) -> Compressor {
         let order = settings.encodings.clone();
         let on_the_way = ON_THE_WAY.into_iter().filter(|encoding| order.contains(encoding));
-        let (first, best) = if order.is_empty() {
-            (Pool::none(), Pool::none())
-        } else {
-            let budget = settings.background_cpu_percent;
-            (Pool::new("compress-first", 100), Pool::new("compress-best", budget))
-        };
+        if !order.is_empty() {
+            workers.first.work_at(100);
+            workers.best.work_at(settings.background_cpu_percent);
+        }
         Compressor {
             on_the_way: on_the_way.collect(),
             order,
             eligible: Eligible::new(settings),
             hits_before_best: settings.hits_before_best,
-            seats: Arc::default(),
-            first,
-            best,
-            counts: Arc::default(),
+            workers,
         }
     }
 
     /// Encodes an answer while it goes to the client that asked with `asked`. Content that may be
     /// encoded but is not, for want of a seat or of a client that takes it, still says `Vary`.
-    pub fn on_the_way(&self, asked: &Head, mut answer: Answer, shared: Shared) -> Answer {
+    pub fn on_the_way(&self, asked: &Head, answer: Answer, shared: Shared) -> Answer {
+        self.on_the_way_by(asked, answer, |body, encoding| self.stream(body, encoding, shared))
+    }
+
+    /// The same with `encoder` in place of an encoder for this answer alone. It gives the body back if it
+    /// does not encode it.
+    pub fn on_the_way_by(
+        &self,
+        asked: &Head,
+        mut answer: Answer,
+        encoder: impl FnOnce(Body, Encoding) -> Result<Body, Body>,
+    ) -> Answer {
         if self.order.is_empty() || forbids_transform(&asked.fields) {
             return answer;
         }
@@ -103,21 +130,30 @@ impl Compressor {
             encode_fields(&mut answer.fields, encoding);
             return answer;
         }
-        let Some(seat) = self.seats.take(shared) else {
-            self.counts.shed.increment();
-            return answer;
-        };
-        let body = std::mem::take(&mut answer.body);
-        match StreamEncoder::new(body, encoding) {
-            Ok(encoder) => {
-                self.counts.streams.increment();
+        match encoder(std::mem::take(&mut answer.body), encoding) {
+            Ok(encoded) => {
                 encode_fields(&mut answer.fields, encoding);
-                answer.body = Body::stream(encoder.with_seat(seat));
+                answer.body = encoded;
             }
-            // No memory for an encoder: as it is, then.
             Err(body) => answer.body = body,
         }
         answer
+    }
+
+    /// Encodes a body as it comes; gives it back for want of a seat or of memory.
+    pub fn stream(&self, body: Body, encoding: Encoding, shared: Shared) -> Result<Body, Body> {
+        let Some(seat) = self.workers.seats.take(shared) else {
+            self.workers.counts.shed.increment();
+            return Err(body);
+        };
+        let encoder = StreamEncoder::new(body, encoding)?;
+        self.workers.counts.streams.increment();
+        Ok(Body::stream(encoder.with_seat(seat)))
+    }
+
+    /// True if an encoding of this length is worth a place in the store beside the content.
+    pub fn is_worth(content_bytes: u64, encoded_bytes: u64) -> bool {
+        encoded_bytes < content_bytes / 100 * (100 - WORTH_PERCENT)
     }
 
     /// May this content be encoded at all? `length` where it is known.
@@ -158,30 +194,30 @@ impl Compressor {
         quality: Quality,
         done: impl FnOnce(Vec<u8>) + Send + 'static,
     ) -> Result<(), Shed> {
-        let counts = Arc::clone(&self.counts);
+        let counts = Arc::clone(&self.workers.counts);
         let job = Box::new(move || {
             let Ok(encoded) = encode(&content, encoding, quality) else { return };
             counts.objects.increment();
             counts.bytes_in.add(content.len() as u64);
             counts.bytes_out.add(encoded.len() as u64);
-            if encoded.len() < content.len() / 100 * (100 - WORTH_PERCENT) {
+            if Compressor::is_worth(content.len() as u64, encoded.len() as u64) {
                 done(encoded);
             }
         });
         let pool = match quality {
-            Quality::First => &self.first,
-            Quality::Best => &self.best,
+            Quality::First => &self.workers.first,
+            Quality::Best => &self.workers.best,
         };
         let pushed = pool.push(job);
         if pushed.is_err() {
-            self.counts.shed.increment();
+            self.workers.counts.shed.increment();
         }
         pushed
     }
 
     /// Writes the Prometheus families.
     pub fn write(&self, page: &mut Page) {
-        let counts = &self.counts;
+        let counts = &self.workers.counts;
         for (name, help, counter) in [
             ("streams", "Answers encoded on the way.", &counts.streams),
             ("objects", "Stored objects encoded.", &counts.objects),

@@ -10,6 +10,13 @@ use crate::exchange::Encoding;
 
 const ENCODINGS: [Encoding; 3] = [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd];
 
+/// The tags under which the same content goes out: as it is, and in each encoding. Weak ones are one.
+pub fn tags(tag: &HeaderValue) -> impl Iterator<Item = (Encoding, HeaderValue)> {
+    let encoded = |encoding| Some((encoding, of_encoding(tag, encoding)?));
+    let encoded: Vec<_> = ENCODINGS.into_iter().filter_map(encoded).collect();
+    std::iter::once((Encoding::Identity, tag.clone())).chain(encoded)
+}
+
 /// The tag of `encoding`; `None` if it is the same.
 pub(super) fn of_encoding(tag: &HeaderValue, encoding: Encoding) -> Option<HeaderValue> {
     let opaque = tag.as_bytes().strip_prefix(b"\"")?.strip_suffix(b"\"")?;

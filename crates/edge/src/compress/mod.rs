@@ -18,7 +18,7 @@ mod stream;
 pub use compressor::{Compressor, Shared, encoded_fields};
 pub use eligible::{Eligible, forbids_transform};
 pub use encode::{Quality, encode};
-pub use etag::toward_origin;
+pub use etag::{tags, toward_origin};
 pub use negotiate::Preferences;
 pub use pool::Shed;
 pub use stream::StreamEncoder;

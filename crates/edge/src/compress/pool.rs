@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -20,17 +21,20 @@ pub struct Shed;
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// One thread with a bounded queue and a share of a core.
+/// One thread with a bounded queue and a share of a core. It sheds everything until it is told to work.
 #[derive(Debug)]
 pub(super) struct Pool {
+    name: &'static str,
     shared: Arc<Shared>,
-    worker: Option<JoinHandle<()>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// Most of the time that the thread works; 0 takes no more jobs.
+    percent: AtomicU8,
 }
 
 #[derive(Default)]
@@ -40,32 +44,31 @@ struct Queue {
 }
 
 impl Pool {
-    /// A thread that works at most `percent` of the time; none with 0.
-    pub(super) fn new(name: &str, percent: u8) -> Pool {
-        let shared: Arc<Shared> = Arc::default();
-        let worker = (percent > 0).then(|| {
-            let shared = Arc::clone(&shared);
-            let thread = thread::Builder::new().name(name.into());
-            thread.spawn(move || shared.work(percent))
-        });
-        let worker = match worker {
-            Some(Ok(worker)) => Some(worker),
-            Some(Err(error)) => {
-                tracing::warn!(%error, name, "no thread to encode on");
-                None
-            }
-            None => None,
-        };
-        Pool { shared, worker }
+    /// A pool whose thread begins with the first [`Pool::work_at`] above 0.
+    pub(super) fn new(name: &'static str) -> Pool {
+        Pool { name, shared: Arc::default(), worker: Mutex::default() }
     }
 
-    /// Sheds everything.
-    pub(super) fn none() -> Pool {
-        Pool { shared: Arc::default(), worker: None }
+    /// From now on the thread works at most `percent` of the time. With 0 nothing more is taken; what
+    /// waits is still done, at the slowest pace.
+    pub(super) fn work_at(&self, percent: u8) {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        if percent > 0 && worker.is_none() {
+            let shared = Arc::clone(&self.shared);
+            let thread = thread::Builder::new().name(self.name.into());
+            match thread.spawn(move || shared.work()) {
+                Ok(begun) => *worker = Some(begun),
+                Err(error) => {
+                    tracing::warn!(%error, name = self.name, "no thread to encode on");
+                    return;
+                }
+            }
+        }
+        self.shared.percent.store(percent, Ordering::Relaxed);
     }
 
     pub(super) fn push(&self, job: Job) -> Result<(), Shed> {
-        if self.worker.is_none() {
+        if self.shared.percent.load(Ordering::Relaxed) == 0 {
             return Err(Shed);
         }
         let mut queue = self.shared.lock();
@@ -89,7 +92,8 @@ impl Drop for Pool {
         self.shared.changed.notify_all();
         // A job may hold the last handle of what holds this pool.
         drop(jobs);
-        if let Some(worker) = self.worker.take()
+        let worker = self.worker.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker
             && worker.thread().id() != thread::current().id()
             && worker.join().is_err()
         {
@@ -99,14 +103,14 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    fn work(&self, percent: u8) {
+    fn work(&self) {
         while let Some(job) = self.next() {
             let began = clock::now();
             if catch_unwind(AssertUnwindSafe(job)).is_err() {
                 tracing::error!("encoding panicked");
             }
             let worked = clock::now().saturating_duration_since(began);
-            self.rest(rest_after(worked, percent));
+            self.rest(rest_after(worked, self.percent.load(Ordering::Relaxed)));
         }
     }
 
@@ -157,6 +161,12 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    fn working(percent: u8) -> Pool {
+        let pool = Pool::new("test");
+        pool.work_at(percent);
+        pool
+    }
+
     #[test]
     fn a_quarter_of_the_time_means_three_times_as_much_rest() {
         assert_eq!(rest_after(Duration::from_millis(100), 25), Duration::from_millis(300));
@@ -166,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_budget_holds_over_several_jobs() {
-        let pool = Pool::new("test", 25);
+        let pool = working(25);
         let (tell, told) = sync_channel(8);
         let began = clock::now();
         for _ in 0..4 {
@@ -184,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_sheds_and_a_panic_harms_no_other_job() {
-        let pool = Pool::new("test", 100);
+        let pool = working(100);
         let (tell, told) = sync_channel(1);
         let (go, wait) = sync_channel(1);
         let blocks = move || {
@@ -207,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_pool_that_closes_does_not_finish_its_rest() {
-        let pool = Pool::new("test", 1);
+        let pool = working(1);
         let (tell, told) = sync_channel(1);
         let job = move || {
             clock::block_for(Duration::from_millis(300));
@@ -219,6 +229,18 @@ mod tests {
         drop(pool);
         // It would rest for half a minute.
         assert!(clock::now() - began < Duration::from_secs(10));
-        assert_eq!(Pool::none().push(Box::new(|| ())), Err(Shed));
+    }
+
+    #[test]
+    fn the_share_changes_while_it_works() {
+        let pool = Pool::new("test");
+        assert_eq!(pool.push(Box::new(|| ())), Err(Shed), "it was not told to work");
+        for percent in [100, 0, 100] {
+            pool.work_at(percent);
+            let (tell, told) = sync_channel(1);
+            let pushed = pool.push(Box::new(move || tell.send(()).unwrap()));
+            assert_eq!(pushed.is_ok(), percent > 0);
+            assert_eq!(told.recv_timeout(PATIENCE).is_ok(), percent > 0);
+        }
     }
 }

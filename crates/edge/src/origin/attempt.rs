@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 
-use super::connect::{self, Offer, Protocol};
+use super::connect::{self, Connected, Home, Offer, Protocol};
 use super::content::{Http2Content, Lease};
 use super::http1::{Failure, Http1, head};
 use super::message::{self, Outgoing};
@@ -281,22 +281,22 @@ async fn fresh(to: &Try<'_>, is_upgrade: bool) -> Result<(Line, Stage), Error> {
             return Ok((Line::Http2(stream), Stage::OnUsed));
         }
     }
-    let (wire, protocol) =
+    let Connected { wire, protocol, home } =
         connect::connect(server, offer, settings.connect_timeout).await.map_err(unreachable)?;
     counts.opened.increment();
     if !is_upgrade {
         server.settled_on(protocol);
     }
     let line = match protocol {
-        Protocol::Http1 => Line::Http1(Box::new(Http1::new(wire))),
-        Protocol::Http2 => Line::Http2(server.pool.share(http2(wire).await?)),
+        Protocol::Http1 => Line::Http1(Box::new(Http1::new(wire, home))),
+        Protocol::Http2 => Line::Http2(server.pool.share(http2(wire, home).await?)),
     };
     drop(turn);
     Ok((line, Stage::OnNew))
 }
 
 /// Makes a connected socket an HTTP/2 connection.
-pub(super) async fn http2(wire: Wire) -> Result<Http2, Error> {
+pub(super) async fn http2(wire: Wire, home: Option<Arc<Home>>) -> Result<Http2, Error> {
     let handshake = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_EVERY)
@@ -309,5 +309,5 @@ pub(super) async fn http2(wire: Wire) -> Result<Http2, Error> {
         Error::new(ErrorKind::OriginProtocol, "no HTTP/2 connection").because(source)
     })?;
     let task = tokio::spawn(async move { drop(connection.await) });
-    Ok(Http2::new(sender, Task::new(task.abort_handle())))
+    Ok(Http2::new(sender, Task::new(task.abort_handle()), home))
 }

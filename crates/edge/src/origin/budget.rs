@@ -31,6 +31,13 @@ impl Budget {
         }
     }
 
+    /// Gives back what [`Budget::spend`] took: nobody was asked again.
+    pub(super) fn give_back(&self) {
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        let add = |saved: u32| Some((saved + RETRY).min(MOST));
+        self.hundredths.fetch_update(set, fetch, add).ok();
+    }
+
     /// Takes a retry, if there is one. With a share of 0 there never is.
     pub(super) fn spend(&self, percent: u8) -> bool {
         let take = |saved: u32| saved.checked_sub(RETRY);
@@ -56,5 +63,16 @@ mod tests {
             }
             prop_assert!(retries <= MOST / RETRY + requests * u32::from(percent) / 100);
         }
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_no_more() {
+        let budget = Budget::default();
+        for _ in 0..MOST / RETRY {
+            assert!(budget.spend(10));
+        }
+        assert!(!budget.spend(10));
+        budget.give_back();
+        assert!(budget.spend(10) && !budget.spend(10));
     }
 }

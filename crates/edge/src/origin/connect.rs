@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use forebay_signals::clock;
@@ -35,11 +35,45 @@ pub(super) enum Protocol {
     Http2,
 }
 
+/// What a look-up changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// No address went.
+    No,
+    /// Connections to some are not to be used again.
+    Yes,
+}
+
 /// The addresses of a server. The last good ones are kept when the name goes away.
 #[derive(Debug)]
 pub(super) struct Addresses {
-    known: Mutex<Arc<[SocketAddr]>>,
+    known: Mutex<Arc<[Arc<Home>]>>,
     next: AtomicUsize,
+}
+
+/// One address, as its connections know it: once the name has moved on they are not used again.
+#[derive(Debug)]
+pub(super) struct Home {
+    address: SocketAddr,
+    is_left: AtomicBool,
+}
+
+impl Home {
+    fn new(address: SocketAddr) -> Arc<Home> {
+        Arc::new(Home { address, is_left: AtomicBool::new(false) })
+    }
+
+    /// True once the name has moved on.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_left.load(Ordering::Relaxed)
+    }
+}
+
+/// A connected socket, what it speaks, and where it leads; a Unix socket does not move.
+pub(super) struct Connected {
+    pub(super) wire: Wire,
+    pub(super) protocol: Protocol,
+    pub(super) home: Option<Arc<Home>>,
 }
 
 impl Addresses {
@@ -48,38 +82,64 @@ impl Addresses {
             Address::Tcp(host, port) => literal(host).map(|ip| SocketAddr::new(ip, *port)),
             Address::Unix(_) => None,
         };
-        let known = fixed.into_iter().collect::<Vec<_>>().into();
+        let known = fixed.into_iter().map(Home::new).collect::<Vec<_>>().into();
         Addresses { known: Mutex::new(known), next: AtomicUsize::new(0) }
     }
 
-    pub(super) fn known(&self) -> Arc<[SocketAddr]> {
-        Arc::clone(&self.known.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Those that are connected to now.
+    pub(super) fn known(&self) -> Vec<SocketAddr> {
+        self.homes().iter().map(|home| home.address).collect()
+    }
+
+    fn homes(&self) -> Arc<[Arc<Home>]> {
+        Arc::clone(&self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<[Arc<Home>]>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// True if no address is known yet.
     pub(super) fn is_unknown(&self) -> bool {
-        self.known().is_empty()
+        self.homes().is_empty()
     }
 
     /// Looks the name up; what was known stays if that fails or finds nothing.
-    pub(super) async fn resolve(&self, address: &Address) -> io::Result<Arc<[SocketAddr]>> {
-        let Address::Tcp(host, port) = address else { return Ok(self.known()) };
+    pub(super) async fn resolve(&self, address: &Address) -> io::Result<Moved> {
+        let Address::Tcp(host, port) = address else { return Ok(Moved::No) };
         if literal(host).is_some() {
-            return Ok(self.known());
+            return Ok(Moved::No);
         }
-        let found: Arc<[SocketAddr]> = lookup(host.clone(), *port).await?.into();
+        let found = lookup(host.clone(), *port).await?;
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&found);
-        Ok(found)
+        Ok(self.learn(&found))
+    }
+
+    /// From now on these are the addresses; those that are not among them any more are left.
+    pub(super) fn learn(&self, found: &[SocketAddr]) -> Moved {
+        let mut known = self.lock();
+        let home_of = |address: &SocketAddr| {
+            let kept = known.iter().find(|home| home.address == *address);
+            kept.map_or_else(|| Home::new(*address), Arc::clone)
+        };
+        let now: Arc<[Arc<Home>]> = found.iter().map(home_of).collect();
+        let mut moved = Moved::No;
+        for home in known.iter().filter(|home| !found.contains(&home.address)) {
+            home.is_left.store(true, Ordering::Relaxed);
+            moved = Moved::Yes;
+        }
+        *known = now;
+        moved
     }
 
     /// All addresses, beginning with another one each time: connections spread over them.
-    async fn in_turn(&self, address: &Address) -> io::Result<Vec<SocketAddr>> {
-        let mut known = self.known();
+    async fn in_turn(&self, address: &Address) -> io::Result<Vec<Arc<Home>>> {
+        let mut known = self.homes();
         if known.is_empty() {
-            known = self.resolve(address).await?;
+            self.resolve(address).await?;
+            known = self.homes();
         }
         let mut turn = known.to_vec();
         turn.rotate_left(self.next.fetch_add(1, Ordering::Relaxed) % known.len().max(1));
@@ -116,7 +176,7 @@ pub(super) async fn connect(
     server: &Server,
     offer: Offer,
     limit: Duration,
-) -> io::Result<(Wire, Protocol)> {
+) -> io::Result<Connected> {
     let connect = connect_without_limit(server, offer, limit);
     clock::timeout(limit, connect).await.map_err(|_| late("connecting took too long"))?
 }
@@ -125,18 +185,19 @@ async fn connect_without_limit(
     server: &Server,
     offer: Offer,
     limit: Duration,
-) -> io::Result<(Wire, Protocol)> {
+) -> io::Result<Connected> {
     let plain = match (server.speaks(), offer) {
         (Speaks::Http2, _) => Protocol::Http2,
         (Speaks::Http1 | Speaks::Either, _) => Protocol::Http1,
     };
-    let stream = match server.address() {
+    let (stream, home) = match server.address() {
         Address::Unix(path) => {
-            return Ok((Wire::Unix(UnixStream::connect(path).await?), plain));
+            let wire = Wire::Unix(UnixStream::connect(path).await?);
+            return Ok(Connected { wire, protocol: plain, home: None });
         }
         address @ Address::Tcp(..) => tcp(server.addresses.in_turn(address).await?, limit).await?,
     };
-    Ok(match &server.secure {
+    let (wire, protocol) = match &server.secure {
         None => (Wire::Tcp(stream), plain),
         Some(secure) => {
             let connector = match offer {
@@ -152,18 +213,19 @@ async fn connect_without_limit(
             };
             (Wire::Tls(Box::new(stream)), protocol)
         }
-    })
+    };
+    Ok(Connected { wire, protocol, home: Some(home) })
 }
 
 /// One address after the other, each with its share of the time.
-async fn tcp(addresses: Vec<SocketAddr>, limit: Duration) -> io::Result<TcpStream> {
-    let share = limit / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+async fn tcp(homes: Vec<Arc<Home>>, limit: Duration) -> io::Result<(TcpStream, Arc<Home>)> {
+    let share = limit / u32::try_from(homes.len().max(1)).unwrap_or(u32::MAX);
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match clock::timeout(share, TcpStream::connect(address)).await {
+    for home in homes {
+        match clock::timeout(share, TcpStream::connect(home.address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
-                return Ok(stream);
+                return Ok((stream, home));
             }
             Ok(Err(error)) => failure = error,
             Err(_) => failure = late("connecting took too long"),

@@ -31,6 +31,9 @@ mod view;
 mod walk;
 mod wire;
 
+#[cfg(test)]
+mod moving_tests;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;

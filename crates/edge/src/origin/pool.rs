@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hyper::client::conn::http2;
 use tokio::task::AbortHandle;
 
+use super::connect::Home;
 use super::http1::Http1;
 use super::upload::Upload;
 
@@ -39,13 +40,23 @@ impl Drop for Task {
 pub(super) struct Http2 {
     pub(super) sender: http2::SendRequest<Upload>,
     streams: Arc<AtomicUsize>,
+    home: Option<Arc<Home>>,
     /// The connection closes by itself when nobody holds it: streams under way are finished.
     _task: Arc<Task>,
 }
 
 impl Http2 {
-    pub(super) fn new(sender: http2::SendRequest<Upload>, task: Task) -> Http2 {
-        Http2 { sender, streams: Arc::default(), _task: Arc::new(task) }
+    pub(super) fn new(
+        sender: http2::SendRequest<Upload>,
+        task: Task,
+        home: Option<Arc<Home>>,
+    ) -> Http2 {
+        Http2 { sender, streams: Arc::default(), home, _task: Arc::new(task) }
+    }
+
+    /// True if further requests may go on it.
+    fn is_good(&self) -> bool {
+        !self.sender.is_closed() && !self.home.as_ref().is_some_and(|home| home.is_left())
     }
 
     fn has_room(&self) -> bool {
@@ -125,7 +136,7 @@ impl Pool {
     /// A place on a shared connection.
     pub(super) fn stream(&self) -> Option<Stream> {
         let mut kept = self.of_this_thread();
-        kept.shared.retain(|connection| !connection.sender.is_closed());
+        kept.shared.retain(Http2::is_good);
         kept.shared.iter().find(|shared| shared.has_room()).cloned().map(Stream::on)
     }
 
@@ -142,14 +153,15 @@ impl Pool {
         kept.shared.retain(|shared| !Arc::ptr_eq(&shared.streams, &gone.streams));
     }
 
-    /// Closes what is unused for too long or was closed by the other side.
+    /// Closes what is unused for too long, was closed by the other side, or leads to where the server's
+    /// name no longer points.
     pub(super) fn sweep(&self, now: Instant, most_idle: Duration) {
         for shelf in &self.shelves {
             let mut kept = lock(shelf);
             kept.unused.retain_mut(|(connection, since)| {
                 now.saturating_duration_since(*since) <= most_idle && connection.is_quiet()
             });
-            kept.shared.retain(|connection| !connection.sender.is_closed());
+            kept.shared.retain(Http2::is_good);
         }
     }
 

@@ -11,7 +11,7 @@ use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use super::attempt;
-use super::connect::{self, Offer, Protocol};
+use super::connect::{self, Connected, Moved, Offer, Protocol};
 use super::health::since_start;
 use super::http1::{Failure, Http1};
 use super::message::Outgoing;
@@ -59,11 +59,17 @@ async fn resolve(upstream: Weak<Upstream>, member: usize) {
         clock::sleep(every.max(SHORTEST)).await;
         let Some(upstream) = upstream.upgrade() else { return };
         let server = Arc::clone(&upstream.members[member].server);
+        let most_idle = upstream.settings.pool_idle_timeout;
         drop(upstream);
-        if let Err(error) = server.addresses.resolve(server.address()).await {
-            // The last good addresses stay: a name server that is down must not take us with it.
-            tracing::warn!(server = %server.label, error = %error, "name not resolved");
-            server.note(&error);
+        match server.addresses.resolve(server.address()).await {
+            Ok(Moved::No) => {}
+            // Under steady load connections would never be unused for long enough to be closed.
+            Ok(Moved::Yes) => server.pool.sweep(clock::now(), most_idle),
+            Err(error) => {
+                // The last good addresses stay: a name server that is down must not take us with it.
+                tracing::warn!(server = %server.label, error = %error, "name not resolved");
+                server.note(&error);
+            }
         }
     }
 }
@@ -135,7 +141,7 @@ impl Prober {
 async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(), Error> {
     let unreachable =
         |source| Error::new(ErrorKind::OriginUnreachable, "no connection").because(source);
-    let (wire, protocol) =
+    let Connected { wire, protocol, home } =
         connect::connect(server, Offer::AsSet, probe.timeout).await.map_err(unreachable)?;
     let authority = host.unwrap_or_else(|| match server.address() {
         Address::Tcp(host, port) => format!("{host}:{port}"),
@@ -151,11 +157,15 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
     let status = match protocol {
         Protocol::Http1 => {
             let until = clock::now() + probe.timeout;
-            Http1::new(wire).ask(&mut outgoing, until).await.map_err(Failure::into_error)?.status
+            Http1::new(wire, home)
+                .ask(&mut outgoing, until)
+                .await
+                .map_err(Failure::into_error)?
+                .status
         }
         Protocol::Http2 => {
             let request = outgoing.into_http2(server.scheme())?;
-            let mut connection = attempt::http2(wire).await?;
+            let mut connection = attempt::http2(wire, home).await?;
             let sent = connection.sender.send_request(request).await.map_err(|source| {
                 Error::new(ErrorKind::OriginProtocol, "no answer").because(source)
             });

@@ -200,13 +200,21 @@ impl Upstream {
         &self.settings.name
     }
 
-    /// Takes a retry from the budget.
-    pub(super) fn may_retry(&self) -> bool {
-        let may = self.running.budget.spend(self.settings.retry_budget_percent);
-        let counts = &self.running.counts;
-        let count = if may { &counts.retries } else { &counts.retries_refused };
-        count.increment();
-        may
+    /// Whom a retry goes to, if the budget allows one. The budget is asked first: a choice may spend the
+    /// only trial of a half-open breaker. It gets the retry back if there is nobody to ask.
+    pub(super) fn retry(&self, choose: impl FnOnce() -> Option<usize>) -> Option<usize> {
+        let Running { budget, counts, .. } = &*self.running;
+        if !budget.spend(self.settings.retry_budget_percent) {
+            counts.retries_refused.increment();
+            return None;
+        }
+        let chosen = choose();
+        if chosen.is_some() {
+            counts.retries.increment();
+        } else {
+            budget.give_back();
+        }
+        chosen
     }
 
     /// A server that may be asked now, and leave to ask it: a half-open breaker gives it once.

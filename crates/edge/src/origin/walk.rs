@@ -119,21 +119,20 @@ impl<'a> Walk<'a> {
         if !may {
             return Err(error);
         }
-        let other = match next {
-            Next::AtOnce => {
-                self.attempt.reuse = Reuse::Never;
-                Some(member)
-            }
-            Next::AnyServer => {
-                let other = self.upstream.choose(&self.tried, now);
-                other.or_else(|| self.upstream.choose(&[], now))
-            }
-            _ => self.upstream.choose(&self.tried, now),
-        };
-        match other {
-            Some(other) if is_free || self.upstream.may_retry() => Ok(other),
-            _ => Err(error),
+        if next == Next::AtOnce {
+            self.attempt.reuse = Reuse::Never;
         }
+        let (upstream, tried) = (self.upstream, &self.tried);
+        let choose = || match next {
+            Next::AtOnce => Some(member),
+            Next::AnyServer => {
+                let other = upstream.choose(tried, now);
+                other.or_else(|| upstream.choose(&[], now))
+            }
+            Next::OtherServer | Next::Nowhere => upstream.choose(tried, now),
+        };
+        let other = if is_free { choose() } else { upstream.retry(choose) };
+        other.ok_or(error)
     }
 
     /// Another server to ask in place of this answer, if its status says so and that is safe.
@@ -149,8 +148,7 @@ impl<'a> Walk<'a> {
         if !self.attempt.may_go_again() || self.tries_left == 0 {
             return None;
         }
-        let other = self.upstream.choose(&self.tried, clock::now())?;
-        self.upstream.may_retry().then_some(other)
+        self.upstream.retry(|| self.upstream.choose(&self.tried, clock::now()))
     }
 
     /// The answer, with the connection as its content as long as that is still to be read.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_signals::clock;
-use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, RANGE};
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, ETAG, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use http_body::Body as _;
 
+use super::branch::Branch;
 use super::closing::Notes;
 use super::stored;
 use crate::cache::Head;
@@ -15,8 +16,9 @@ use crate::cache::fill::{FillReader, Part};
 use crate::cache::lookup::at;
 use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
 use crate::cache::rules::range::{self, Selection};
+use crate::compress::Shared;
 use crate::edge::Edge;
-use crate::exchange::{Answer, Body, Exchange, Room};
+use crate::exchange::{self, Answer, Body, Exchange, Room};
 use crate::traffic::Outcome;
 
 /// True if the answer will be stored, as far as its head says.
@@ -34,7 +36,7 @@ pub(super) fn is_kept(edge: &Edge, head: &Head, reader: &FillReader<Head>) -> bo
 pub(super) fn answer_of(
     edge: &Arc<Edge>,
     exchange: &mut Exchange,
-    head: &Head,
+    head: &Arc<Head>,
     reader: FillReader<Head>,
     is_leader: bool,
     notes: &mut Notes,
@@ -44,7 +46,7 @@ pub(super) fn answer_of(
         notes.status = notes.status.collapsed();
     }
     let mut answer = Answer::new(Body::Empty);
-    match head {
+    match &**head {
         Head::Stored { object, rule, status } => {
             let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
             notes.status = notes.status.answered(*status).stored(held.ttl());
@@ -75,12 +77,12 @@ pub(super) fn answer_of(
             }
         }
     }
-    let (status, fields) = (answer.status, &answer.fields);
-    let asked = &exchange.head.fields;
-    if status == StatusCode::OK && is_not_modified(asked, &Validators::of(fields), clock::wall()) {
+    if answer.status == StatusCode::OK && is_held(&exchange.head.fields, &mut answer.fields) {
         answer.status = StatusCode::NOT_MODIFIED;
         return answer;
     }
+    let (status, fields) = (answer.status, &answer.fields);
+    let asked = &exchange.head.fields;
     if exchange.head.method == Method::GET
         && status == StatusCode::OK
         && let Some(length) = reader.size_hint().exact()
@@ -88,12 +90,8 @@ pub(super) fn answer_of(
     {
         return partial(answer, part, length, reader);
     }
+    let branch = is_kept(edge, head, &reader).then(|| Branch::new(edge, head, &reader));
     answer.body = Body::stream(reader);
-    let shared = if matches!(head, Head::Arriving { grant: Ok(_), .. }) {
-        crate::compress::Shared::Yes
-    } else {
-        crate::compress::Shared::No
-    };
     if exchange.head.method == Method::HEAD {
         if let Some(length) = answer.body.size_hint().exact() {
             answer.fields.insert(CONTENT_LENGTH, length.into());
@@ -101,9 +99,26 @@ pub(super) fn answer_of(
         // The fill goes on without this reader if the answer may be stored.
         answer.body = Body::Empty;
     }
-    let answer = edge.compressor.on_the_way(&exchange.head, answer, shared);
+    let answer = encoded(edge, &exchange.head, answer, branch);
     exchange.leave(Room::Compress);
     answer
+}
+
+/// Does the client hold the answer, in whatever encoding? Then the answer bears the tag that it knows.
+fn is_held(asked: &HeaderMap, fields: &mut HeaderMap) -> bool {
+    if is_not_modified(asked, &Validators::of(fields), clock::wall()) {
+        return true;
+    }
+    let held = stored::tag_held(asked, fields.get(ETAG).map(HeaderValue::as_bytes));
+    held.map(|tag| fields.insert(ETAG, tag)).is_some()
+}
+
+/// The answer in the encoding that suits: a shared one, if the answer itself is shared.
+fn encoded(edge: &Edge, asked: &exchange::Head, answer: Answer, branch: Option<Branch>) -> Answer {
+    let compressor = edge.compressor();
+    let Some(branch) = branch else { return compressor.on_the_way(asked, answer, Shared::No) };
+    let encoder = |body, encoding| branch.encoded(&compressor, body, encoding);
+    compressor.on_the_way_by(asked, answer, encoder)
 }
 
 /// The one part of an arriving answer that is asked for; of several, the whole is the better answer.

@@ -8,17 +8,18 @@ use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 use http_body_util::BodyExt;
 
+use super::held::Held;
 use super::pass::{self, Forwarding};
 use super::question::Cacheable;
 use super::stored;
 use crate::cache::fill::{FillLead, Keep};
 use crate::cache::lookup::Stored;
-use crate::cache::rules::conditional::{Validators, add_validators, strip_conditions};
+use crate::cache::rules::conditional::strip_conditions;
 use crate::cache::rules::directives::RequestDirectives;
-use crate::cache::rules::freshen::{confirms, freshen};
+use crate::cache::rules::freshen::freshen;
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{
-    AnswerView, Arrival, Failure, Grant, Refusal, RequestView, Rule, may_store, vary,
+    AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
 use crate::cache::{Head, safety};
@@ -46,7 +47,7 @@ pub(super) struct Fill {
     shown: HeaderMap,
     /// `no-store` of the client, whose directives an origin under a policy is not shown.
     forbids_storing: bool,
-    held: Option<Stored>,
+    held: Held,
     ticket: Ticket,
 }
 
@@ -57,14 +58,11 @@ impl Fill {
         question: &Cacheable,
         exchange: &Exchange,
         target: Uri,
-        held: Option<Stored>,
+        held: Held,
     ) -> (Fill, Ask) {
         let mut ask = pass::ask(site, exchange, target, Forwarding::Listed);
         ask.method = Method::GET;
-        if let Some(held) = &held {
-            let fields = held.object.fields();
-            add_validators(&mut ask.fields, &Validators::of(&fields));
-        }
+        held.ask(&mut ask.fields);
         let fill = Fill {
             edge: Arc::clone(edge),
             site: Arc::clone(site),
@@ -84,8 +82,8 @@ impl Fill {
         let fetched = self.fetch(ask).await;
         arrival.answered = clock::now();
         arrival.wall = clock::wall();
-        let answer = match fetched {
-            Ok(answer) => answer,
+        let (answer, confirmed) = match fetched {
+            Ok(fetched) => fetched,
             Err(error) => {
                 // Those who wait are told the kind alone: here its source is known last.
                 let source = std::error::Error::source(&error).map(ToString::to_string);
@@ -93,10 +91,10 @@ impl Fill {
                 return lead.fail(&error);
             }
         };
-        match self.held.take() {
-            Some(held) if answer.status == StatusCode::NOT_MODIFIED => {
-                self.confirmed(lead, &held, &answer, &arrival);
-            }
+        if let Some(object) = confirmed {
+            return self.confirmed(lead, &object, &answer, &arrival);
+        }
+        match std::mem::replace(&mut self.held, Held::Nothing).answer() {
             Some(held) => {
                 if let Some(rule) = self.bridging_rule(&held, answer.status) {
                     return bridge(lead, &held, rule, answer.status);
@@ -110,19 +108,20 @@ impl Fill {
     }
 
     /// Asks; once more without conditions, if a 304 confirms something else than what we hold.
-    async fn fetch(&mut self, ask: Ask) -> Result<Answer, Error> {
+    async fn fetch(&mut self, ask: Ask) -> Result<(Answer, Option<Arc<Object>>), Error> {
         let upstream = Arc::clone(pass::upstream(&self.site)?);
-        let plain = self.held.as_ref().map(|_| unconditional(&ask));
+        let is_conditional = !matches!(self.held, Held::Nothing);
+        let plain = is_conditional.then(|| unconditional(&ask));
         let answer = upstream.fetch(ask).await?;
-        let (Some(plain), Some(held)) = (plain, &self.held) else { return Ok(answer) };
-        let stored = held.object.fields();
-        if answer.status != StatusCode::NOT_MODIFIED
-            || confirms(&Validators::of(&stored), &answer.fields)
-        {
-            return Ok(answer);
+        let Some(plain) = plain.filter(|_| answer.status == StatusCode::NOT_MODIFIED) else {
+            return Ok((answer, None));
+        };
+        let confirmed = self.held.confirmed_by(&answer.fields);
+        if confirmed.is_some() {
+            return Ok((answer, confirmed));
         }
-        self.held = None;
-        upstream.fetch(plain).await
+        self.held = Held::Nothing;
+        Ok((upstream.fetch(plain).await?, None))
     }
 
     /// A failing origin that answers with an error, while what is held may be used on errors.
@@ -138,13 +137,13 @@ impl Fill {
     fn confirmed(
         &self,
         mut lead: FillLead<Head>,
-        held: &Stored,
+        held: &Arc<Object>,
         answer: &Answer,
         arrival: &Arrival,
     ) {
         let memory = &self.edge.cache.memory;
-        let mut fields = freshen(&held.object.fields(), &answer.fields);
-        let status = held.object.status();
+        let mut fields = freshen(&held.fields(), &answer.fields);
+        let status = held.status();
         let request = RequestView { method: &Method::GET, fields: &self.shown };
         let seen = AnswerView { status, fields: &fields };
         let granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
@@ -156,11 +155,11 @@ impl Fill {
                     keep = Keep::Share;
                 }
                 clean(&mut fields, &grant);
-                self.edge.compressor.note_variants(status, &mut fields);
-                let fresh = held.object.with_fields(&fields, stored_at, grant.freshness);
-                let fresh = fresh.ok().and_then(|object| self.insert(object, &grant));
+                self.edge.compressor().note_variants(status, &mut fields);
+                let fresh = self.renewed(held, &fields, stored_at, grant.freshness);
+                let fresh = fresh.and_then(|object| self.insert(object, &grant));
                 if let Some(fresh) = &fresh {
-                    self.carry_encodings(&held.object, fresh);
+                    self.carry_encodings(held, fresh);
                 }
                 fresh
             }
@@ -172,10 +171,42 @@ impl Fill {
                 None
             }
         };
-        let object = object.unwrap_or_else(|| Arc::clone(&held.object));
+        let object = object.or_else(|| {
+            let unstored = self.renewed(held, &fields, stored_at, *held.freshness());
+            unstored.map(Arc::new)
+        });
+        let object = object.unwrap_or_else(|| Arc::clone(held));
         let head = Head::Stored { object, rule: None, status: StatusCode::NOT_MODIFIED };
         lead.head(Arc::new(head), keep, Some(0));
         finish_empty(lead);
+    }
+
+    /// What is held, with the fields of now, as the answer to this request: it may have been stored for
+    /// another that differs in what `Vary` names.
+    fn renewed(
+        &self,
+        held: &Object,
+        fields: &HeaderMap,
+        stored_at_ms: u64,
+        freshness: Freshness,
+    ) -> Option<Object> {
+        let names = vary::names(fields).unwrap_or_default();
+        let mut secondary = Vec::new();
+        vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
+        if secondary == held.secondary() {
+            return held.with_fields(fields, stored_at_ms, freshness).ok();
+        }
+        let renewed = Object::build(&Parts {
+            key: &self.key,
+            secondary: &secondary,
+            status: held.status(),
+            encoding: Encoding::Identity,
+            stored_at_ms,
+            freshness,
+            fields,
+            body: &[held.body()],
+        });
+        renewed.ok()
     }
 
     fn granted(&self, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
@@ -213,17 +244,9 @@ impl Fill {
             // An error, even one that may be stored, is worth less than what is held.
             granted = Err(Refusal::Status);
         }
-        let keep = match &granted {
-            Ok(grant) if grant.freshness.is_usable_on_arrival() => Keep::Store,
-            Ok(_) => Keep::StoreForAsker,
-            Err(_) if self.is_error_for_all(status, &fields) => Keep::Share,
-            Err(refusal) => {
-                self.refused(*refusal, status, replaces);
-                Keep::Own
-            }
-        };
+        let keep = self.keep(granted.as_ref().map_err(|refusal| *refusal), seen, replaces);
         let stored_fields = granted.as_ref().ok().map(|grant| {
-            self.edge.compressor.note_variants(status, &mut fields);
+            self.edge.compressor().note_variants(status, &mut fields);
             let mut kept = fields.clone();
             clean(&mut kept, grant);
             kept
@@ -243,9 +266,11 @@ impl Fill {
             personal,
             names,
             secondary: secondary.clone(),
+            branches: Box::default(),
         };
+        let head = Arc::new(head);
         let length = http_body::Body::size_hint(&body).exact();
-        let kept = lead.head(Arc::new(head), keep, length);
+        let kept = lead.head(Arc::clone(&head), keep, length);
         if keep != kept {
             // Too large to be stored: the next need not wait to learn that.
             self.mark_pass(Refusal::TooLarge);
@@ -263,7 +288,13 @@ impl Fill {
                 fields,
                 body: pieces,
             });
-            object.ok().and_then(|object| self.insert(object, grant)).map(|object| object.body())
+            let stored = object.ok().and_then(|object| self.insert(object, grant))?;
+            let body = stored.body();
+            if let Head::Arriving { branches, .. } = &*head {
+                // Set once: a fill ends once.
+                drop(branches.stored.set(stored));
+            }
+            Some(body)
         };
         match trailers {
             Ok(trailers) => {
@@ -278,8 +309,30 @@ impl Fill {
         }
     }
 
+    /// Who may read what arrives, and whether it is stored.
+    fn keep(
+        &self,
+        granted: Result<&Grant, Refusal>,
+        answer: AnswerView<'_>,
+        replaces: Replaces,
+    ) -> Keep {
+        match granted {
+            Ok(grant) if grant.freshness.is_usable_on_arrival() => Keep::Store,
+            Ok(_) => Keep::StoreForAsker,
+            Err(_) if self.is_error_for_all(answer.status, answer.fields) => Keep::Share,
+            Err(refusal) => {
+                self.refused(refusal, answer.status, replaces);
+                Keep::Own
+            }
+        }
+    }
+
     fn insert(&self, object: Object, grant: &Grant) -> Option<Arc<Object>> {
         let memory = &self.edge.cache.memory;
+        if memory.holds_newer(&object) {
+            // It took so long that somebody who came meanwhile asked again.
+            return None;
+        }
         let inserted = if grant.vary.is_empty() {
             memory.insert(self.ticket, object)
         } else {
@@ -355,9 +408,9 @@ pub(super) fn finish_empty(lead: FillLead<Head>) {
 
 /// Moves the body from the origin to the readers. `None` if nobody wants it any more; otherwise its
 /// trailers, or why it broke off.
-async fn pour(
+pub(super) async fn pour<H>(
     mut body: Body,
-    lead: &mut FillLead<Head>,
+    lead: &mut FillLead<H>,
 ) -> Option<Result<Option<HeaderMap>, Error>> {
     loop {
         let frame = tokio::select! {

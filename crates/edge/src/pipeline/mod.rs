@@ -6,9 +6,11 @@
 
 mod account;
 mod arriving;
+mod branch;
 mod closing;
 mod errand;
 mod fetch;
+mod held;
 mod pass;
 mod question;
 mod refill;
@@ -123,7 +125,7 @@ fn walk(
             Ok(Way::Answered(stored::hit(edge, exchange, &held, Some(rule), notes)))
         }
         // A fill is a task of its own: a client that leaves takes nothing from those who wait for it.
-        found @ (Found::Validate(..) | Found::Missing | Found::MissingVariant) => {
+        found @ (Found::Validate(..) | Found::Missing | Found::MissingVariant(_)) => {
             let target = question.target(&matched, exchange)?;
             Ok(Way::Asks(Errand::new(site, target, Ask::Fill(question, found))))
         }

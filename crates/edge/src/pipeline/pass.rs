@@ -55,7 +55,7 @@ pub(super) async fn through(
     notes.status = notes.status.answered(answer.status);
     invalidate(edge, exchange, &answer);
     let is_for_one = crate::compress::Shared::No;
-    let answer = edge.compressor.on_the_way(&exchange.head, answer, is_for_one);
+    let answer = edge.compressor().on_the_way(&exchange.head, answer, is_for_one);
     exchange.leave(Room::Compress);
     Ok(answer)
 }

@@ -1,7 +1,7 @@
 //! From a miss to an answer: one request of many asks the origin, the others read along.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 use http::header::{AUTHORIZATION, COOKIE, RANGE};
@@ -10,6 +10,7 @@ use http::{HeaderMap, StatusCode, Uri};
 use super::arriving;
 use super::closing::Notes;
 use super::fetch::{self, Fill, finish_empty};
+use super::held::Held;
 use super::pass::{self, Forwarding};
 use super::question::{self, Cacheable};
 use super::stored;
@@ -35,7 +36,7 @@ pub(super) async fn ask(
     found: Found,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
-    let (reason, rule, held) = reason_of(found);
+    let (reason, rule, held) = reason_of(edge, found);
     notes.status = CacheStatus::forwarded(reason);
     if let Some(rule) = rule {
         notes.status = notes.status.because(rule.label());
@@ -85,6 +86,10 @@ pub(super) async fn ask(
             }
             Err(Missed::Failed(error)) => return rescue(edge, exchange, held, error, notes),
         };
+        if reader.is_late() && !is_good_still(edge, site, exchange, &head) {
+            edge.cache.fills.outlived(&reader);
+            continue;
+        }
         if let Some(secondary) = head.other_variant(&exchange.head.fields, site.policy()) {
             // They read a variant that is not ours. Those who want ours gather under its own name.
             if !key.ends_with(&secondary) {
@@ -121,7 +126,7 @@ pub(super) fn shed(
     error: Error,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
-    let (reason, rule, held) = reason_of(found);
+    let (reason, rule, held) = reason_of(edge, found);
     notes.status = CacheStatus::forwarded(reason);
     if let Some(rule) = rule {
         notes.status = notes.status.because(rule.label());
@@ -139,18 +144,24 @@ pub(super) fn behind(
     held: &Stored,
 ) {
     if let Join::Lead(lead, _) = edge.cache.fills.join(&question.key) {
-        let (fill, ask) = Fill::new(edge, site, question, exchange, target, Some(held.clone()));
+        let (fill, ask) =
+            Fill::new(edge, site, question, exchange, target, Held::Answer(held.clone()));
         tokio::spawn(fill.run(ask, lead));
     }
 }
 
-fn reason_of(found: Found) -> (Forward, Option<Rule>, Option<Stored>) {
+fn reason_of(edge: &Edge, found: Found) -> (Forward, Option<Rule>, Held) {
     match found {
-        Found::Validate(stored, rule) => (rule.into(), Some(rule), Some(stored)),
-        Found::MissingVariant => (Forward::VaryMiss, None, None),
+        Found::Validate(stored, rule) => (rule.into(), Some(rule), Held::Answer(stored)),
+        Found::MissingVariant(varying) => {
+            let mut variants = edge.cache.memory.variants(&varying);
+            variants.retain(|held| held.status() == StatusCode::OK && held.etag().is_some());
+            let held = if variants.is_empty() { Held::Nothing } else { Held::Variants(variants) };
+            (Forward::VaryMiss, None, held)
+        }
         // The other two were served already.
         Found::Missing | Found::Usable(..) | Found::StaleWhileRevalidate(..) => {
-            (Forward::UriMiss, None, None)
+            (Forward::UriMiss, None, Held::Nothing)
         }
     }
 }
@@ -174,11 +185,11 @@ async fn go_alone(
 fn rescue(
     edge: &Arc<Edge>,
     exchange: &Exchange,
-    held: Option<Stored>,
+    held: Held,
     error: Error,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
-    let Some(held) = held else { return Err(error) };
+    let Some(held) = held.answer() else { return Err(error) };
     let failure = match error.kind() {
         ErrorKind::Saturated => Failure::ServerError,
         _ => Failure::Unreachable,
@@ -191,6 +202,14 @@ fn rescue(
         }
         Err(_) => Err(error),
     }
+}
+
+/// Whether an answer that has been arriving for a while would be used if it were stored by now.
+fn is_good_still(edge: &Edge, site: &Site, exchange: &Exchange, head: &Head) -> bool {
+    let Head::Arriving { grant: Ok((freshness, since_ms)), .. } = head else { return true };
+    let here = edge.cache.ms(clock::now()).saturating_sub(*since_ms);
+    let age = freshness.age(Duration::from_millis(here));
+    lookup::may_use(question::view(exchange), freshness, age, site.policy())
 }
 
 /// Finds whom to read along with, or asks in the name of `key`.

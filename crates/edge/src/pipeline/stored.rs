@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use forebay_signals::clock;
-use http::header::{ACCEPT_ENCODING, RANGE};
+use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, RANGE};
+use http::{HeaderMap, HeaderValue};
 
 use super::closing::Notes;
 use crate::cache::lookup::{Stored, at};
 use crate::cache::reply;
+use crate::cache::rules::conditional::none_match_holds;
 use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
 use crate::cache::status::CacheStatus;
 use crate::cache::store::{Object, Parts};
-use crate::compress::{Preferences, Quality, encoded_fields, forbids_transform};
+use crate::compress::{self, Preferences, Quality, encoded_fields, forbids_transform};
 use crate::edge::Edge;
 use crate::exchange::{Answer, Encoding, Exchange, Head};
 use crate::traffic::Outcome;
@@ -49,10 +51,28 @@ pub(super) fn may_bridge(edge: &Edge, held: &Stored, failure: Failure) -> Result
 pub(super) fn answer(edge: &Arc<Edge>, exchange: &Exchange, stored: &Stored) -> Answer {
     let (head, age) = (&exchange.head, stored.age);
     let hits = stored.object.hit();
+    let held = || tag_held(&head.fields, stored.object.etag());
     match encoded(edge, head, stored, hits) {
-        Some(encoded) => reply::from_object(&head.method, &head.fields, &encoded, age),
-        None => reply::from_object(&head.method, &head.fields, &stored.object, age),
+        Some(encoded) => reply::from_object(&head.method, &head.fields, &encoded, age, held),
+        None => reply::from_object(&head.method, &head.fields, &stored.object, age, held),
     }
+}
+
+/// The tag of the encoding that the client holds, of content whose own tag is `tag`. Which encoding is
+/// selected is for the edge to say (RFC 9110 §12.1): one that the client takes and holds already is as good
+/// as any, and `If-None-Match` is then compared with its tag (§13.1.2). The tags of encodings are made of
+/// the content's by the edge itself, so that one of them names this content and no other.
+pub(super) fn tag_held(asked: &HeaderMap, tag: Option<&[u8]>) -> Option<HeaderValue> {
+    let tag = tag.filter(|_| asked.contains_key(IF_NONE_MATCH))?;
+    let tag = HeaderValue::from_bytes(tag).ok()?;
+    let preferences = Preferences::of(asked);
+    let holds = |tag: &HeaderValue| {
+        let mut lines = asked.get_all(IF_NONE_MATCH).iter();
+        lines.any(|line| none_match_holds(line.as_bytes(), Some(tag.as_bytes())))
+    };
+    let held =
+        |(encoding, tag): &(Encoding, HeaderValue)| preferences.accepts(*encoding) && holds(tag);
+    compress::tags(&tag).find(held).map(|(_, tag)| tag)
 }
 
 /// A stored encoding, if the client likes one better and it is there; otherwise one is made behind.
@@ -65,36 +85,39 @@ fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<
         return None;
     }
     let object = &stored.object;
-    if !edge.compressor.is_candidate(object.content_type(), object.body_len()) {
+    let compressor = edge.compressor();
+    if !compressor.is_candidate(object.content_type(), object.body_len()) {
         return None;
     }
-    let wished = Preferences::of(&head.fields).best(edge.compressor.order(), |_| true);
+    let wished = Preferences::of(&head.fields).best(compressor.order(), |_| true);
     if wished == Encoding::Identity {
         return None;
     }
     let found = edge.cache.memory.encoded(object, wished);
-    let is_due =
-        hits >= edge.compressor.hits_before_best() && object.is_first_wish_for_best(wished);
-    // The first who wishes for an encoding has it made; whoever comes meanwhile gets what there is.
+    let is_due = hits >= compressor.hits_before_best() && object.is_first_wish_for_best(wished);
+    let found = found.or_else(|| {
+        let order = compressor.order();
+        let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
+        edge.cache.memory.encoded(object, second)
+    });
+    // What was made on the way does until the object has earned the best. Where there is nothing, the
+    // first who wishes for an encoding has it made, and whoever comes meanwhile gets it as it is.
     if is_due || (found.is_none() && object.is_first_wish(wished)) {
         let quality = if is_due { Quality::Best } else { Quality::First };
         encode_behind(edge, object, wished, quality);
     }
-    found.or_else(|| {
-        let order = edge.compressor.order();
-        let second = Preferences::of(&head.fields).best(order, |it| object.has_encoding(it));
-        edge.cache.memory.encoded(object, second)
-    })
+    found
 }
 
 fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, quality: Quality) {
     let fields = object.fields();
     let length = object.body_len();
-    if !edge.compressor.may_encode(object.status(), &fields, Some(length)) {
+    let compressor = edge.compressor();
+    if !compressor.may_encode(object.status(), &fields, Some(length)) {
         return;
     }
     let (edge_then, object_then) = (Arc::clone(edge), Arc::clone(object));
-    let pushed = edge.compressor.behind(object.body(), encoding, quality, move |content| {
+    let pushed = compressor.behind(object.body(), encoding, quality, move |content| {
         let encoded = Object::build(&Parts {
             key: object_then.key(),
             secondary: object_then.secondary(),

@@ -11,3 +11,4 @@ mod protocols;
 mod refused;
 mod serving;
 mod support;
+mod trials;

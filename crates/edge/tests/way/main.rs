@@ -1,13 +1,16 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod encodings;
 mod gate;
 mod hops;
 mod introduced;
+mod late;
 mod leaving;
 mod logged;
 mod misdirected;
 mod parts;
 mod purging;
+mod reloading;
 mod sharing;
 mod shedding;
 mod streaming;

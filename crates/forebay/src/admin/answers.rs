@@ -3,12 +3,11 @@
 #![expect(clippy::result_large_err, reason = "a refusal is an answer too, a few times a minute")]
 
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use forebay_edge::act;
-use forebay_edge::config::listen::Place;
 use forebay_edge::edge::Edge;
 use forebay_edge::exchange::{Answer, Exchange, host_of};
 use forebay_edge::view;
@@ -18,6 +17,9 @@ use http_body_util::{BodyExt, Limited};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::server::{Reach, Serving};
+use crate::reload::Reloader;
+
 /// Largest question.
 const MOST_BYTES: usize = 64 * 1024;
 
@@ -25,44 +27,13 @@ const MOST_BYTES: usize = 64 * 1024;
 pub(crate) struct Desk {
     /// The engine.
     pub(crate) edge: Arc<Edge>,
-    /// Reads the settings anew and swaps them; a sentence either way.
-    pub(crate) reloader: Box<dyn Fn() -> Result<String, String> + Send + Sync>,
-    /// Where operators connect.
-    pub(crate) place: Place,
+    /// Puts changed settings in force.
+    pub(crate) reloader: Reloader,
+    /// The listener in force.
+    pub(crate) serving: Mutex<Option<Serving>>,
     /// The wrapped application does not answer yet, and no client is served.
     pub(crate) is_starting: AtomicBool,
-    /// One reload at a time.
-    pub(crate) reloading: tokio::sync::Mutex<()>,
 }
-
-impl Desk {
-    /// True if others than this machine may ask: `admin.public` had to permit that.
-    fn is_public(&self) -> bool {
-        matches!(self.place, Place::Tcp(address) if !address.ip().is_loopback())
-    }
-
-    /// Puts changed settings in force, on a thread of its own that steps back behind those that serve: to
-    /// check a thousand routes takes long enough to be felt on a busy core.
-    pub(crate) async fn reload(self: &Arc<Self>) -> Result<String, String> {
-        let _one_at_a_time = self.reloading.lock().await;
-        let (desk, runtime) = (Arc::clone(self), tokio::runtime::Handle::current());
-        let (tell, told) = tokio::sync::oneshot::channel();
-        let thread = std::thread::Builder::new().name("reload".into());
-        let begun = thread.spawn(move || {
-            let _within = runtime.enter();
-            if let Err(error) = rustix::process::setpriority_process(None, RELOAD_NICENESS) {
-                tracing::debug!(%error, "the reload does not step back");
-            }
-            // Whoever asked may have gone; the reload took effect all the same.
-            drop(tell.send((desk.reloader)()));
-        });
-        begun.map_err(|error| format!("cannot start a thread for the reload: {error}"))?;
-        told.await.unwrap_or_else(|_| Err("the reload broke off; nothing has changed".into()))
-    }
-}
-
-/// Niceness of a reload's thread.
-const RELOAD_NICENESS: i32 = 15;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,19 +55,19 @@ struct Why {
 }
 
 /// Answers one question.
-pub(crate) async fn answer(desk: Arc<Desk>, exchange: Exchange) -> Answer {
-    let mut answer = match route(&desk, exchange).await {
+pub(crate) async fn answer(desk: Arc<Desk>, reach: Reach, exchange: Exchange) -> Answer {
+    let mut answer = match route(&desk, reach, exchange).await {
         Ok(answer) | Err(answer) => answer,
     };
     answer.fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
-async fn route(desk: &Arc<Desk>, exchange: Exchange) -> Result<Answer, Answer> {
+async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Answer, Answer> {
     let path = exchange.head.uri.path().to_owned();
     let is_read = matches!(exchange.head.method, Method::GET | Method::HEAD);
     // Whoever made it public wants it scraped, by whatever name; to act still takes an address.
-    let is_open = is_read && desk.is_public();
+    let is_open = is_read && reach == Reach::Everybody;
     if !is_open && !is_local_name(host_of(&exchange.head.authority)) {
         return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
     }
@@ -123,7 +94,7 @@ async fn route(desk: &Arc<Desk>, exchange: Exchange) -> Result<Answer, Answer> {
         }
         "/reload" => {
             question::<serde_json::Value>(exchange).await?;
-            match desk.reload().await {
+            match desk.reloader.reload(desk).await {
                 Ok(said) => Ok(data(&json!({ "said": said }))),
                 Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
             }

@@ -9,4 +9,4 @@ mod answers;
 mod server;
 
 pub(crate) use answers::Desk;
-pub(crate) use server::{Admin, serve};
+pub(crate) use server::Admin;

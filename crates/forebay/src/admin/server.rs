@@ -2,58 +2,77 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use forebay_edge::config::listen::Place;
 use forebay_edge::exchange::{Client, Scheme};
 use forebay_edge::listen::http1;
+use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::answers::{Desk, answer};
 use crate::report::Problem;
 
+/// Time for the last answers of a listener that was moved.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
 /// Connections at once; an operator and a scraper need a few.
 const MOST_CONNECTIONS: usize = 64;
 
 /// The bound listener.
-pub(crate) enum Admin {
+pub(crate) struct Admin {
+    /// As the settings say it.
+    place: Place,
+    socket: Socket,
+}
+
+enum Socket {
     /// TCP, loopback by default.
     Tcp(TcpListener),
     /// Unix socket, removed at the end.
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener),
 }
 
 impl Admin {
     /// Binds the place from the settings.
     pub(crate) async fn bind(place: &Place) -> Result<Admin, Problem> {
-        match place {
-            Place::Tcp(address) => match TcpListener::bind(address).await {
-                Ok(listener) => Ok(Admin::Tcp(listener)),
-                Err(error) => Err(Problem::new(format!("cannot bind `{address}` for [admin]"))
-                    .because(error)
-                    .hint("another forebay may run already; give this one `--admin 127.0.0.1:0` or another port")),
-            },
+        let socket = match place {
+            Place::Tcp(address) => {
+                TcpListener::bind(address).await.map(Socket::Tcp).map_err(|error| {
+                    Problem::new(format!("cannot bind `{address}` for [admin]"))
+                        .because(error)
+                        .hint("another forebay may run already; give this one `--admin 127.0.0.1:0` or another port")
+                })
+            }
             Place::Unix(path) => {
                 remove_stale(path);
-                match UnixListener::bind(path) {
-                    Ok(listener) => Ok(Admin::Unix(listener, path.clone())),
-                    Err(error) => Err(Problem::new(format!("cannot bind `{}` for [admin]", path.display()))
+                UnixListener::bind(path).map(Socket::Unix).map_err(|error| {
+                    Problem::new(format!("cannot bind `{}` for [admin]", path.display()))
                         .because(error)
-                        .hint("the folder must exist and be writable, and no other forebay may use the socket")),
-                }
+                        .hint("the folder must exist and be writable, and no other forebay may use the socket")
+                })
             }
-        }
+        };
+        Ok(Admin { place: place.clone(), socket: socket? })
     }
 
     /// Where it listens, as `--admin` takes it.
-    pub(crate) fn address(&self) -> String {
-        match self {
-            Admin::Tcp(listener) => {
+    fn address(&self) -> String {
+        match (&self.socket, &self.place) {
+            (Socket::Tcp(listener), _) => {
                 listener.local_addr().map_or_else(|_| "?".into(), |a| a.to_string())
             }
-            Admin::Unix(_, path) => format!("unix:{}", path.display()),
+            (Socket::Unix(_), Place::Unix(path)) => format!("unix:{}", path.display()),
+            (Socket::Unix(_), Place::Tcp(_)) => "?".into(),
+        }
+    }
+
+    fn reach(&self) -> Reach {
+        match self.place {
+            Place::Tcp(address) if !address.ip().is_loopback() => Reach::Everybody,
+            _ => Reach::ThisMachine,
         }
     }
 }
@@ -68,8 +87,69 @@ fn remove_stale(path: &PathBuf) {
     }
 }
 
-/// Answers until the drain is over. It goes last, so that `/readyz` can say that the edge drains.
-pub(crate) async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
+impl Drop for Admin {
+    fn drop(&mut self) {
+        if let Place::Unix(path) = &self.place
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::debug!(path = %path.display(), %error, "admin socket not removed");
+        }
+    }
+}
+
+/// Who can come to a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Whoever is on this machine.
+    ThisMachine,
+    /// Others too: `admin.public` had to permit that.
+    Everybody,
+}
+
+/// A listener that answers.
+pub(crate) struct Serving {
+    place: Place,
+    gone: Drain,
+    task: JoinHandle<()>,
+}
+
+impl Desk {
+    /// Binds the listener of changed settings; `None` if it stays where it is.
+    pub(crate) async fn prepare_move(&self, place: &Place) -> Result<Option<Admin>, Problem> {
+        if self.serving().as_ref().is_some_and(|serving| serving.place == *place) {
+            return Ok(None);
+        }
+        Admin::bind(place).await.map(Some)
+    }
+
+    /// Answers at `admin` from now on; says where that is. The listener before takes no more
+    /// connections and ends with its last answers.
+    pub(crate) fn move_to(self: &Arc<Self>, admin: Admin) -> String {
+        let (address, place, gone) = (admin.address(), admin.place.clone(), Drain::default());
+        let task = tokio::spawn(serve(admin, Arc::clone(self), gone.clone()));
+        if let Some(before) = self.serving().replace(Serving { place, gone, task }) {
+            before.gone.begin();
+        }
+        address
+    }
+
+    /// Goes last, so that `/readyz` can say that the edge drains.
+    pub(crate) async fn leave(&self, limit: Duration) {
+        let serving = self.serving().take();
+        if let Some(serving) = serving {
+            serving.gone.begin();
+            drop(clock::timeout(limit, serving.task).await);
+        }
+    }
+
+    fn serving(&self) -> MutexGuard<'_, Option<Serving>> {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Answers until it is told to go.
+async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
+    let reach = admin.reach();
     let settings =
         Arc::new(http1::Settings { max_content_bytes: 1 << 20, ..http1::Settings::default() });
     let mut connections = JoinSet::new();
@@ -77,7 +157,7 @@ pub(crate) async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
         while connections.try_join_next().is_some() {}
         let handler = {
             let desk = Arc::clone(&desk);
-            move |exchange| answer(Arc::clone(&desk), exchange)
+            move |exchange| answer(Arc::clone(&desk), reach, exchange)
         };
         let full = connections.len() >= MOST_CONNECTIONS;
         tokio::select! {
@@ -86,7 +166,7 @@ pub(crate) async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
             accepted = accept(&admin), if !full => {
                 let Some((stream, peer)) = accepted else {
                     // Out of descriptors: the edge has its own pause, this one waits with it.
-                    forebay_signals::clock::sleep(std::time::Duration::from_millis(100)).await;
+                    clock::sleep(Duration::from_millis(100)).await;
                     continue;
                 };
                 let client = client(peer);
@@ -99,16 +179,10 @@ pub(crate) async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
             }
         }
     }
+    drop(admin);
+    let last_answers = async { while connections.join_next().await.is_some() {} };
+    drop(clock::timeout(LAST_ANSWERS, last_answers).await);
     connections.shutdown().await;
-    if let Admin::Unix(_, path) = &admin {
-        remove_stale_after(path);
-    }
-}
-
-fn remove_stale_after(path: &PathBuf) {
-    if let Err(error) = std::fs::remove_file(path) {
-        tracing::debug!(path = %path.display(), %error, "admin socket not removed");
-    }
 }
 
 enum Stream {
@@ -140,12 +214,12 @@ impl Stream {
 }
 
 async fn accept(admin: &Admin) -> Option<(Stream, Option<SocketAddr>)> {
-    match admin {
-        Admin::Tcp(listener) => {
+    match &admin.socket {
+        Socket::Tcp(listener) => {
             let (io, peer) = listener.accept().await.ok()?;
             Some((Stream::Tcp(io), Some(peer)))
         }
-        Admin::Unix(listener, _) => {
+        Socket::Unix(listener) => {
             let (io, _) = listener.accept().await.ok()?;
             Some((Stream::Unix(io), None))
         }

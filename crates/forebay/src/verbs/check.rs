@@ -1,44 +1,89 @@
 //! `forebay check`: are the settings good, and what do they come to?
 
+use std::error::Error;
 use std::process::ExitCode;
 
-use forebay_edge::config::file;
-use forebay_edge::edge::Edge;
-use serde_json::json;
+use forebay_edge::config::file::{self, Loaded, Value};
+use forebay_edge::edge::{Edge, StartError};
+use serde_json::{Value as Json, json};
 
+use super::run::free_port;
 use crate::cli::Check;
 use crate::report::{self, Problem};
-use crate::settings;
+use crate::settings::{self, Trouble};
+
+/// What is wrong.
+enum Wrong {
+    /// Values and files that they name.
+    Settings(Trouble),
+    /// What shows only when they are put to use.
+    Start(StartError),
+}
+
+/// Settings that are good.
+struct Good {
+    routes: usize,
+    values: Vec<Value>,
+}
 
 /// Checks everything that can be checked without serving: values, files, certificates, names.
 pub(crate) fn run(asked: &Check) -> Result<ExitCode, Problem> {
-    let loaded = match settings::load(&asked.settings, None) {
-        Ok(loaded) => loaded,
-        Err(trouble) if asked.json => {
-            let problems: Vec<_> = trouble
-                .problems()
-                .iter()
-                .map(|p| json!({ "place": p.place, "problem": p.text, "hint": p.hint }))
-                .collect();
-            report::data(&format!("{:#}\n", json!({ "ok": false, "problems": problems })));
-            return Ok(ExitCode::from(1));
-        }
-        Err(trouble) => return Err(Problem::complete(&trouble)),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime =
         runtime.map_err(|error| Problem::ours("cannot start a runtime").because(error))?;
-    let routes = loaded.config.routes.len();
-    runtime
-        .block_on(Edge::check(loaded.config))
-        .map_err(|error| crate::run::start_problem(&error))?;
+    // Nothing listens there: it stands for the port that the application will be told.
+    let port = if asked.command.is_empty() { None } else { Some(free_port()?) };
+    let good = match runtime.block_on(check(asked, port)) {
+        Ok(good) => good,
+        Err(wrong) if asked.json => {
+            let answer = json!({ "ok": false, "problems": wrong.problems() });
+            report::data(&format!("{answer:#}\n"));
+            return Ok(ExitCode::from(1));
+        }
+        Err(Wrong::Settings(trouble)) => return Err(Problem::complete(&trouble)),
+        Err(Wrong::Start(error)) => return Err(crate::run::start_problem(&error)),
+    };
+    let Good { routes, values } = good;
     if asked.json {
-        let values: Vec<_> = file::explain(&loaded.values);
+        let values = file::explain(&values);
         report::data(&format!("{:#}\n", json!({ "ok": true, "routes": routes, "values": values })));
     } else if asked.explain {
-        report::data(&(file::explain(&loaded.values).join("\n") + "\n"));
+        report::data(&(file::explain(&values).join("\n") + "\n"));
     } else {
         report::data(&format!("ok: {routes} routes\n"));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn check(asked: &Check, port: Option<u16>) -> Result<Good, Wrong> {
+    let loaded = settings::load(&asked.settings, port).map_err(Wrong::Settings)?;
+    let Loaded { config, values } = loaded;
+    let routes = config.routes.len();
+    Edge::check(config).await.map_err(Wrong::Start)?;
+    Ok(Good { routes, values })
+}
+
+impl Wrong {
+    fn problems(&self) -> Vec<Json> {
+        let trouble = match self {
+            Wrong::Settings(trouble) => trouble,
+            Wrong::Start(error) => {
+                let problem = with_causes(error);
+                return vec![json!({ "place": "", "problem": problem, "hint": error.hint() })];
+            }
+        };
+        let problem =
+            |p: &file::Problem| json!({ "place": p.place, "problem": p.text, "hint": p.hint });
+        trouble.problems().iter().map(problem).collect()
+    }
+}
+
+fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(asked: Run) -> Result<ExitCode, Problem> {
 
 /// A port for the application. Another process could take it before the application does; then the
 /// application says so and is started again.
-fn free_port() -> Result<u16, Problem> {
+pub(super) fn free_port() -> Result<u16, Problem> {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -5,6 +5,7 @@ mod live;
 mod metrics;
 mod operators;
 mod refusals;
+mod reloading;
 mod serving;
 mod shapes;
 mod support;

@@ -94,7 +94,11 @@ impl Running {
         command: &[&str],
         variables: &[(&str, &str)],
     ) -> Running {
-        let mut args = vec!["run", "--cores", "1", "--admin", "127.0.0.1:0"];
+        let mut args = vec!["run", "--cores", "1"];
+        let file = fs::read_to_string(folder.path().join("forebay.toml")).unwrap_or_default();
+        if !file.contains("[admin]") {
+            args.extend(["--admin", "127.0.0.1:0"]);
+        }
         if !flags.contains(&"--config") {
             args.extend(["--listen", "127.0.0.1:0"]);
         }

@@ -77,6 +77,18 @@ fn what_says_that_it_is_too_large_is_never_collected() {
 }
 
 #[test]
+fn a_changed_limit_holds_for_fills_that_begin_then() {
+    run(async {
+        let fills = small_fills(LAG);
+        let (mut before, _reader) = lead(&fills);
+        fills.set_max_object_bytes(1 << 30);
+        assert_eq!(before.head(Arc::new(200), Keep::Store, Some(1 << 29)), Keep::Own);
+        let (mut after, _reader) = lead(&fills);
+        assert_eq!(after.head(Arc::new(200), Keep::Store, Some(1 << 29)), Keep::Store);
+    });
+}
+
+#[test]
 fn fills_together_hold_no_more_than_their_bound() {
     let fills: Arc<Fills<u16>> = Fills::new(Limits {
         max_object_bytes: 1 << 30,

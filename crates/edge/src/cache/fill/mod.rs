@@ -19,8 +19,8 @@ use std::time::Duration;
 
 pub use lead::{Abandoned, FillLead};
 pub use part::Part;
-pub use reader::{FillReader, Missed};
-pub use table::{Fills, Join};
+pub use reader::{FillReader, Missed, Settlement};
+pub use table::{Fills, Join, Joiner};
 
 /// Bytes that may lie between the slowest reader and the origin once an answer only passes through.
 pub const WINDOW_BYTES: u64 = 256 << 10;

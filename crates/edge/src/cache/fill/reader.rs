@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::state::Fill;
+use super::state::{Came, Fill};
 use crate::error::Error;
 
 /// Why a reader gets no answer.
@@ -27,13 +27,39 @@ pub enum Missed {
 pub struct FillReader<H> {
     fill: Arc<Fill<H>>,
     id: u64,
+    came: Came,
     left: Option<u64>,
     is_over: bool,
 }
 
+/// The end of a fill: the answer is stored by then, if it ever is.
+#[derive(Debug)]
+pub struct Settlement<H>(Arc<Fill<H>>);
+
+impl<H> Settlement<H> {
+    /// Waits for it. The leader ends it in any case; a caller with a shorter patience sets its own.
+    pub async fn reached(&self) {
+        poll_fn(|context| self.0.poll_settled(context)).await;
+    }
+}
+
 impl<H> FillReader<H> {
-    pub(super) fn new(fill: Arc<Fill<H>>, id: u64) -> FillReader<H> {
-        FillReader { fill, id, left: None, is_over: false }
+    pub(super) fn new(fill: Arc<Fill<H>>, id: u64, came: Came) -> FillReader<H> {
+        FillReader { fill, id, came, left: None, is_over: false }
+    }
+
+    /// True if the answer was on its way already when this reader joined: its time has run since.
+    pub fn is_late(&self) -> bool {
+        self.came == Came::AfterHead
+    }
+
+    /// To wait until it is known what became of the whole, without being one of its readers.
+    pub fn settlement(&self) -> Settlement<H> {
+        Settlement(Arc::clone(&self.fill))
+    }
+
+    pub(super) fn fill(&self) -> &Arc<Fill<H>> {
+        &self.fill
     }
 
     /// Waits for the head. Bounded by the deadlines of the leader, who ends it in any case; a caller

@@ -23,6 +23,14 @@ pub(super) struct Fill<H> {
     state: Mutex<State<H>>,
 }
 
+/// When a reader joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Came {
+    BeforeHead,
+    /// The answer was on its way already, and may have been for long.
+    AfterHead,
+}
+
 /// The head, and how long the body is if it says so.
 pub(super) type Head<H> = (Arc<H>, Option<u64>);
 
@@ -36,6 +44,8 @@ struct State<H> {
     readers: HashMap<u64, Place>,
     next_reader: u64,
     lead: Option<Waker>,
+    /// Told when the answer is stored, or turns out not to be.
+    awaiting_store: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -78,6 +88,7 @@ impl<H> Fill<H> {
             readers: HashMap::new(),
             next_reader: 0,
             lead: None,
+            awaiting_store: Vec::new(),
         };
         Fill { key: key.into(), limits, state: Mutex::new(state) }
     }
@@ -94,11 +105,12 @@ impl<H> Fill<H> {
         lock(&self.state).register(role)
     }
 
-    /// Takes a follower, unless it is too late for one.
-    pub(super) fn admit(&self) -> Option<u64> {
+    /// Takes a follower, unless it is too late for one; says when it came.
+    pub(super) fn admit(&self) -> Option<(u64, Came)> {
         let mut state = lock(&self.state);
         let is_open = state.keep == Keep::Store && !matches!(state.end, Some(End::Failed(..)));
-        is_open.then(|| state.register(Role::Follower))
+        let came = if state.head.is_some() { Came::AfterHead } else { Came::BeforeHead };
+        is_open.then(|| (state.register(Role::Follower), came))
     }
 
     pub(super) fn leave(&self, id: u64) {
@@ -247,12 +259,31 @@ impl<H> Fill<H> {
 
     /// The object is stored and nobody joins any more: what is left goes as it is read.
     pub(super) fn settle(&self, stored: Option<Bytes>) {
+        let woken = {
+            let mut state = lock(&self.state);
+            state.keep = if state.keep == Keep::StoreForAsker { Keep::Own } else { Keep::Share };
+            if let Some(stored) = stored {
+                state.content.lie_in(stored);
+            }
+            state.release();
+            std::mem::take(&mut state.awaiting_store)
+        };
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ready when the body is whole and what becomes of it is done.
+    pub(super) fn poll_settled(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
-        state.keep = if state.keep == Keep::StoreForAsker { Keep::Own } else { Keep::Share };
-        if let Some(stored) = stored {
-            state.content.lie_in(stored);
+        let is_over = match state.end {
+            Some(End::Whole(_)) => !state.keep.stores(),
+            Some(End::Failed(..)) => true,
+            None => false,
+        };
+        if is_over {
+            return Poll::Ready(());
         }
-        state.release();
+        state.awaiting_store.push(context.waker().clone());
+        Poll::Pending
     }
 
     /// True if a reader has everything that came and waits for another.

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::place::Role;
-use super::state::Fill;
+use super::state::{Came, Fill};
 use super::{FillLead, FillReader, Limits, lock};
 
 const SHARDS: usize = 16;
@@ -21,7 +21,20 @@ pub struct Fills<H> {
     shards: [Mutex<Shard<H>>; SHARDS],
     hasher: RandomState,
     limits: Limits,
+    max_object_bytes: AtomicU64,
     pub(super) held_bytes: Arc<AtomicU64>,
+}
+
+/// Leads to a fill from [`Fills::apart`].
+#[derive(Debug)]
+pub struct Joiner<H>(Arc<Fill<H>>);
+
+impl<H> Joiner<H> {
+    /// Reads along from the beginning, unless it is too late for that.
+    pub fn join(&self) -> Option<FillReader<H>> {
+        let (id, came) = self.0.admit()?;
+        Some(FillReader::new(Arc::clone(&self.0), id, came))
+    }
 }
 
 /// What [`Fills::join`] makes of a request.
@@ -37,12 +50,27 @@ pub enum Join<H> {
 impl<H> Fills<H> {
     /// An empty table.
     pub fn new(limits: Limits) -> Arc<Fills<H>> {
+        Fills::with(limits, Arc::default())
+    }
+
+    /// An empty table whose fills hold no more together with those of `other` than these alone might.
+    pub fn beside<O>(other: &Fills<O>) -> Arc<Fills<H>> {
+        Fills::with(other.limits, Arc::clone(&other.held_bytes))
+    }
+
+    fn with(limits: Limits, held_bytes: Arc<AtomicU64>) -> Arc<Fills<H>> {
         Arc::new(Fills {
             shards: std::array::from_fn(|_| Mutex::default()),
             hasher: RandomState::new(),
             limits,
-            held_bytes: Arc::default(),
+            max_object_bytes: AtomicU64::new(limits.max_object_bytes),
+            held_bytes,
         })
+    }
+
+    /// Changes the size above which answers pass through, for fills that begin from now on.
+    pub fn set_max_object_bytes(&self, max_object_bytes: u64) {
+        self.max_object_bytes.store(max_object_bytes, Ordering::Relaxed);
     }
 
     /// Joins the fill of `key`, or begins it. Followers of an answer with `Vary` must compare what the
@@ -50,15 +78,15 @@ impl<H> Fills<H> {
     pub fn join(self: &Arc<Self>, key: &[u8]) -> Join<H> {
         let mut shard = self.shard(key);
         if let Some(fill) = shard.get(key)
-            && let Some(id) = fill.admit()
+            && let Some((id, came)) = fill.admit()
         {
-            return Join::Follow(FillReader::new(Arc::clone(fill), id));
+            return Join::Follow(FillReader::new(Arc::clone(fill), id, came));
         }
-        let fill = Arc::new(Fill::new(key, self.limits, Arc::clone(&self.held_bytes)));
+        let fill = Arc::new(Fill::new(key, self.limits(), Arc::clone(&self.held_bytes)));
         let id = fill.register(Role::Asker);
         shard.insert(key.into(), Arc::clone(&fill));
         drop(shard);
-        let reader = FillReader::new(Arc::clone(&fill), id);
+        let reader = FillReader::new(Arc::clone(&fill), id, Came::BeforeHead);
         Join::Lead(FillLead::new(Arc::clone(self), fill), reader)
     }
 
@@ -66,7 +94,25 @@ impl<H> Fills<H> {
     pub fn follow(&self, key: &[u8]) -> Option<FillReader<H>> {
         let shard = self.shard(key);
         let fill = shard.get(key)?;
-        fill.admit().map(|id| FillReader::new(Arc::clone(fill), id))
+        fill.admit().map(|(id, came)| FillReader::new(Arc::clone(fill), id, came))
+    }
+
+    /// A fill that no key leads to: whoever has its [`Joiner`] may read along.
+    pub fn apart(self: &Arc<Self>, key: &[u8]) -> (FillLead<H>, FillReader<H>, Joiner<H>) {
+        let fill = Arc::new(Fill::new(key, self.limits(), Arc::clone(&self.held_bytes)));
+        let id = fill.register(Role::Asker);
+        let reader = FillReader::new(Arc::clone(&fill), id, Came::BeforeHead);
+        (FillLead::new(Arc::clone(self), Arc::clone(&fill)), reader, Joiner(fill))
+    }
+
+    fn limits(&self) -> Limits {
+        let max_object_bytes = self.max_object_bytes.load(Ordering::Relaxed);
+        Limits { max_object_bytes, ..self.limits }
+    }
+
+    /// From now on nobody joins the fill that `reader` reads: its answer is too old for those who come.
+    pub fn outlived(&self, reader: &FillReader<H>) {
+        self.close(reader.fill());
     }
 
     /// From now on nobody joins a fill whose key `is_one`: what it brings may be older than what is

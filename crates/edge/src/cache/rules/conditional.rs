@@ -133,6 +133,11 @@ pub fn is_strong(etag: &[u8]) -> bool {
     etag.starts_with(b"\"") && opaque(etag).is_some()
 }
 
+/// Is this a tag at all, weak or strong?
+pub fn is_tag(etag: &[u8]) -> bool {
+    opaque(etag).is_some()
+}
+
 /// Opaque part of one tag, quotes included; weak or strong.
 fn opaque(etag: &[u8]) -> Option<&[u8]> {
     let etag = etag.strip_prefix(b"W/").unwrap_or(etag);

@@ -13,6 +13,10 @@ use super::{Object, Varying};
 const TYPICAL_OBJECT_BYTES: u64 = 4_096;
 /// More shards serve more cores at once, but each must hold several of the largest objects.
 const MAX_SHARDS: u64 = 64;
+/// A store that shrinks does so by this part of its size at a time,
+const SHRINK_STEPS: u64 = 64;
+/// and by no less than this: a small one is done soon.
+const SHRINK_LEAST_BYTES: u64 = 1 << 20;
 
 /// Entries by place. S3-FIFO in kind: what is asked for once does not push out what is asked for often.
 pub(super) type Index = Cache<u64, Entry, Weights, Placed, Evicted>;
@@ -23,9 +27,7 @@ pub(super) fn index(
     max_object_bytes: u64,
     evictions: Arc<Counter>,
 ) -> (Index, u64) {
-    // A power of two, rounded down: each shard holds the largest object twice.
-    let wanted = (capacity_bytes / max_object_bytes.saturating_mul(2).max(1)).clamp(1, MAX_SHARDS);
-    let shards = 1 << wanted.ilog2();
+    let shards = shards(capacity_bytes, max_object_bytes);
     let items = usize::try_from(capacity_bytes / TYPICAL_OBJECT_BYTES).unwrap_or(usize::MAX);
     let options = OptionsBuilder::new()
         .weight_capacity(capacity_bytes)
@@ -34,8 +36,37 @@ pub(super) fn index(
         .build()
         .expect("capacity and estimate are set");
     let index = Cache::with_options(options, Weights, Placed, Evicted(evictions));
-    let max = max_object_bytes.min(index.shard_capacity() / 10 * 9);
+    let max = largest_entry(&index, max_object_bytes);
     (index, max)
+}
+
+/// A power of two, rounded down: each shard holds the largest object twice.
+fn shards(capacity_bytes: u64, max_object_bytes: u64) -> usize {
+    let wanted = (capacity_bytes / max_object_bytes.saturating_mul(2).max(1)).clamp(1, MAX_SHARDS);
+    1 << wanted.ilog2()
+}
+
+/// Weight of the largest entry that an index with these bounds takes when it is new.
+pub(super) fn largest_anew(capacity_bytes: u64, max_object_bytes: u64) -> u64 {
+    let shards = shards(capacity_bytes, max_object_bytes) as u64;
+    max_object_bytes.min(capacity_bytes.div_ceil(shards) / 10 * 9)
+}
+
+/// Changes the bound in place; what is beyond it is evicted. Returns the weight of the largest entry
+/// from now on: the number of shards stays, so that it may be less than is asked for.
+pub(super) fn resize(index: &Index, capacity_bytes: u64, max_object_bytes: u64) -> u64 {
+    let mut now = index.capacity();
+    while now > capacity_bytes {
+        // Step by step: nobody waits for a lock while a shard gives up half of what it holds.
+        now = now.saturating_sub((now / SHRINK_STEPS).max(SHRINK_LEAST_BYTES)).max(capacity_bytes);
+        index.set_capacity(now);
+    }
+    index.set_capacity(capacity_bytes);
+    largest_entry(index, max_object_bytes)
+}
+
+fn largest_entry(index: &Index, max_object_bytes: u64) -> u64 {
+    max_object_bytes.min(index.shard_capacity() / 10 * 9)
 }
 
 #[derive(Debug, Clone)]

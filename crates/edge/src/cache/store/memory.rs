@@ -13,7 +13,7 @@ use forebay_signals::counter::Counter;
 use http::HeaderName;
 
 use super::epochs::Epochs;
-use super::index::{Entry, Index, index};
+use super::index::{Entry, Index, index, largest_anew, resize};
 use super::passes::Passes;
 use super::{Object, Varying};
 use crate::cache::key::url_of;
@@ -62,6 +62,15 @@ pub struct Statistics {
     pub evictions: u64,
 }
 
+/// How far a change of the bounds took effect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resized {
+    /// Wholly.
+    Whole,
+    /// The largest objects that the new bounds allow are taken by a store that is made anew only.
+    ButForLargest,
+}
+
 /// The store. One for the process, shared by all cores.
 pub struct Memory {
     pub(super) index: Index,
@@ -75,7 +84,7 @@ pub struct Memory {
     /// For each stripe of URLs, when one of them was last purged or invalidated.
     pub(super) stripes: Box<[Mutex<u64>]>,
     evictions: Arc<Counter>,
-    max_object_bytes: u64,
+    max_object_bytes: AtomicU64,
 }
 
 impl Memory {
@@ -93,8 +102,18 @@ impl Memory {
             emptied_at: AtomicU64::new(0),
             stripes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             evictions,
-            max_object_bytes,
+            max_object_bytes: AtomicU64::new(max_object_bytes),
         }
+    }
+
+    /// Changes both bounds while it is used; the least used goes where it shrinks. Says whether objects
+    /// of up to `max_object_bytes` are taken: a store that was made for smaller ones may not hold them.
+    /// Not for a runtime's thread.
+    pub fn resize(&self, capacity_bytes: u64, max_object_bytes: u64) -> Resized {
+        let largest = resize(&self.index, capacity_bytes, max_object_bytes);
+        self.max_object_bytes.store(largest, Ordering::Relaxed);
+        let as_made_anew = largest_anew(capacity_bytes, max_object_bytes);
+        if largest < as_made_anew { Resized::ButForLargest } else { Resized::Whole }
     }
 
     /// What is stored under a primary key. The key is hashed, not copied.
@@ -128,6 +147,21 @@ impl Memory {
     pub fn variant(&self, varying: &Varying, secondary: &[u8]) -> Option<Arc<Object>> {
         self.object(self.place_of_variant(varying, secondary))
             .filter(|object| object.key() == varying.key() && object.secondary() == secondary)
+    }
+
+    /// True if what is stored in the place of `object` came later.
+    pub fn holds_newer(&self, object: &Object) -> bool {
+        let there = match self.find(object.key()) {
+            Some(Found::Object(there)) => Some(there),
+            Some(Found::Varies(varying)) => self.variant(&varying, object.secondary()),
+            None => None,
+        };
+        there.is_some_and(|there| there.stored_at_ms() > object.stored_at_ms())
+    }
+
+    /// Stored answers of one URL that differ by request fields; at most [`super::MAX_VARIANTS`].
+    pub fn variants(&self, varying: &Varying) -> Vec<Arc<Object>> {
+        varying.members().into_iter().filter_map(|place| self.object(place)).collect()
     }
 
     /// What was made of `object` for clients that want `encoding`.
@@ -192,7 +226,7 @@ impl Memory {
         object: &Arc<Object>,
         encoded: Object,
     ) -> Result<Arc<Object>, Refused> {
-        if encoded.weight() > self.max_object_bytes {
+        if encoded.weight() > self.max_object_bytes() {
             return Err(Refused::TooLarge);
         }
         let _guard = self.stripe_of(object.key());
@@ -230,7 +264,7 @@ impl Memory {
 
     /// Largest object that is taken, overhead counted.
     pub fn max_object_bytes(&self) -> u64 {
-        self.max_object_bytes
+        self.max_object_bytes.load(Ordering::Relaxed)
     }
 
     /// Sizes and counts; takes each shard's lock in turn.
@@ -245,7 +279,7 @@ impl Memory {
 
     /// Checks that an object may go in, and holds its stripe until it is in.
     fn open(&self, ticket: Ticket, object: &Object) -> Result<MutexGuard<'_, u64>, Refused> {
-        if object.weight() > self.max_object_bytes {
+        if object.weight() > self.max_object_bytes() {
             return Err(Refused::TooLarge);
         }
         let last_purge = self.stripe_of(object.key());

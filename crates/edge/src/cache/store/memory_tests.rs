@@ -326,3 +326,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_store_changes_its_bounds_and_keeps_what_fits() {
+    let memory = memory();
+    for number in 0..200 {
+        memory
+            .insert(memory.ticket(), object(&format!("{number}"), "", Encoding::Identity, 2_000))
+            .unwrap();
+    }
+    assert_eq!(memory.statistics().objects, 200);
+    assert_eq!(memory.resize(16 << 20, 64 << 10), Resized::Whole);
+    assert_eq!(memory.statistics().objects, 200, "a larger store loses nothing");
+    assert_eq!(memory.statistics().capacity_bytes, 16 << 20);
+    assert_eq!(memory.resize(256 << 10, 4 << 10), Resized::Whole);
+    let after = memory.statistics();
+    assert!(after.bytes <= 256 << 10 && after.objects > 80, "{after:?}");
+    assert_eq!(after.evictions, 200 - after.objects);
+    let large = object("large", "", Encoding::Identity, 5_000);
+    assert_eq!(memory.insert(memory.ticket(), large).unwrap_err(), Refused::TooLarge);
+    assert!(memory.insert(memory.ticket(), object("s", "", Encoding::Identity, 2_000)).is_ok());
+}
+
+#[test]
+fn a_store_for_small_objects_says_that_large_ones_need_a_new_one() {
+    let memory = Memory::new(16 << 20, 64 << 10);
+    assert_eq!(memory.resize(16 << 20, 12 << 20), Resized::ButForLargest);
+    assert!(memory.max_object_bytes() < 12 << 20);
+    assert_eq!(memory.resize(16 << 20, 64 << 10), Resized::Whole);
+    assert_eq!(Memory::new(16 << 20, 12 << 20).max_object_bytes(), 12 << 20);
+}

@@ -15,7 +15,7 @@ mod passes;
 mod purge;
 mod varying;
 
-pub use memory::{Found, Memory, Refused, Statistics, Ticket};
+pub use memory::{Found, Memory, Refused, Resized, Statistics, Ticket};
 pub use object::{Object, Parts, Unstorable};
 pub use varying::{MAX_VARIANTS, Varying};
 

@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,7 @@ use crate::error::{Error, ErrorKind, Source};
 use crate::exchange::Upgraded;
 use crate::http1::Framing;
 use crate::http1::chunked::{Decoded, Decoder};
+use crate::origin::connect::Home;
 use crate::origin::deadline::WaitLimit;
 use crate::origin::message::Outgoing;
 use crate::origin::wire::Wire;
@@ -40,6 +42,7 @@ pub(in crate::origin) struct Http1 {
     /// Room for the next answer's first read: servers tend to send the same kind of answers.
     first_read: usize,
     limit: WaitLimit,
+    home: Option<Arc<Home>>,
 }
 
 /// What is still to come of an answer.
@@ -68,7 +71,7 @@ impl Failure {
 }
 
 impl Http1 {
-    pub(in crate::origin) fn new(wire: Wire) -> Http1 {
+    pub(in crate::origin) fn new(wire: Wire, home: Option<Arc<Home>>) -> Http1 {
         Http1 {
             wire,
             input: BytesMut::new(),
@@ -78,6 +81,7 @@ impl Http1 {
             was_full: false,
             first_read: FIRST_READ,
             limit: WaitLimit::default(),
+            home,
         }
     }
 
@@ -181,12 +185,17 @@ impl Http1 {
         let is_clean = self.is_at_end() && self.sending.is_done() && self.input.is_empty();
         // An unused connection holds no buffer.
         self.input = BytesMut::new();
-        self.keeps_alive && is_clean
+        self.keeps_alive && is_clean && self.leads_home()
     }
 
-    /// True while the server has neither closed an unused connection nor said anything on it.
+    /// True while the server has neither closed an unused connection nor said anything on it, and its
+    /// name still points there.
     pub(in crate::origin) fn is_quiet(&mut self) -> bool {
-        self.wire.is_quiet()
+        self.leads_home() && self.wire.is_quiet()
+    }
+
+    fn leads_home(&self) -> bool {
+        !self.home.as_ref().is_some_and(|home| home.is_left())
     }
 
     /// The stream behind a 101, with what was read after its head.

@@ -1,16 +1,22 @@
 //! Routes that can never match, because an earlier one takes everything they would.
 
+mod index;
+
 use crate::config::route::{HostRule, NamedValue, PathRule, Route, Segment};
+
+use index::Index;
 
 /// Pairs of positions: an earlier route and the later one that it shadows; one pair for each shadowed.
 pub(super) fn find<'r>(routes: impl Iterator<Item = &'r Route>) -> Vec<(usize, usize)> {
     let routes: Vec<&Route> = routes.collect();
+    let mut index = Index::new(&routes);
     let mut pairs = Vec::new();
     for (at, later) in routes.iter().enumerate() {
-        let before = routes.iter().take(at);
-        if let Some(earlier) = before.into_iter().position(|earlier| covers(earlier, later)) {
-            pairs.push((earlier, at));
-        }
+        let candidates = index.candidates(later);
+        let is_covered = |earlier: &usize| covers(routes[*earlier], later);
+        pairs.extend(candidates.into_iter().find(is_covered).map(|earlier| (earlier, at)));
+        // A shadowed one too: what it covers need not be covered by what covers it.
+        index.insert(at);
     }
     pairs
 }
@@ -100,62 +106,4 @@ fn pattern_covers(earlier: &[Segment], later: &[Segment]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn route(path: PathRule) -> Route {
-        Route { path, ..Route::everything_to("app") }
-    }
-
-    fn pattern(text: &str) -> PathRule {
-        let segment = |part: &str| match (part.strip_prefix(':'), part.strip_prefix('*')) {
-            (Some(name), _) => Segment::One(name.into()),
-            (_, Some(name)) => Segment::Rest(name.into()),
-            _ => Segment::Literal(part.into()),
-        };
-        PathRule::Pattern(text.split('/').map(segment).collect())
-    }
-
-    #[test]
-    fn a_wider_route_before_a_narrower_one_shadows_it() {
-        let wide = [PathRule::Any, PathRule::Prefix("/a".into()), pattern("*all"), pattern("a/:x")];
-        let narrow = route(PathRule::Exact("/a/b".into()));
-        for path in wide {
-            let wide = route(path);
-            assert_eq!(find([&wide, &narrow].into_iter()), [(0, 1)], "{wide:?}");
-            assert_eq!(find([&narrow, &wide].into_iter()), [], "{wide:?}");
-        }
-    }
-
-    #[test]
-    fn a_condition_more_is_no_shadow() {
-        let plain = route(PathRule::Any);
-        let asked = NamedValue { name: "x-beta".into(), value: Some("1".into()) };
-        let with_field = Route { fields: vec![asked.clone()], ..plain.clone() };
-        let with_method = Route { methods: vec![http::Method::GET], ..plain.clone() };
-        let with_host =
-            Route { hosts: vec![HostRule::Below(".a.example".into())], ..plain.clone() };
-        for narrow in [with_field.clone(), with_method, with_host] {
-            assert_eq!(find([&narrow, &plain].into_iter()), []);
-            assert_eq!(find([&plain, &narrow].into_iter()), [(0, 1)]);
-        }
-        let any_value = NamedValue { value: None, ..asked };
-        let present = Route { fields: vec![any_value], ..plain };
-        assert_eq!(find([&present, &with_field].into_iter()), [(0, 1)]);
-        assert_eq!(find([&with_field, &present].into_iter()), []);
-    }
-
-    #[test]
-    fn neighbours_do_not_shadow_each_other() {
-        let paths = [
-            PathRule::Prefix("/admin".into()),
-            PathRule::Exact("/administrator".into()),
-            pattern("users/:id"),
-            pattern("users/:id/photo"),
-            pattern("files/*rest"),
-            PathRule::Exact("/files".into()),
-        ];
-        let routes: Vec<Route> = paths.into_iter().map(route).collect();
-        assert_eq!(find(routes.iter()), []);
-    }
-}
+mod tests;
