@@ -79,7 +79,7 @@ where
     let mut end = End::Closed;
     loop {
         let head = match connection.next_head(&mut deadline, &mut drained).await? {
-            Next::Head(head) => *head,
+            Next::Head(head) => head,
             Next::Quiet => break,
             Next::Refused(error) => {
                 connection.refuse(&error).await?;
@@ -173,7 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// One message: the handler runs while content is read and the answer is written.
     async fn exchange<H: Handler>(
         &mut self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         client: &Client,
         handler: &H,
         drain: &Drain,
@@ -183,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let head_keeps_alive = head.keeps_alive;
         let (mut content, body) =
             content::open(head.framing, head.expects_continue, &self.settings);
-        let mut answer = match handler.call(begin(head, client.clone(), body)) {
+        let mut answer = match handler.call(begin(*head, client.clone(), body)) {
             Reply::Now(answer) => answer,
             Reply::Later(coming) => self.wait_for(coming, &mut content).await,
         };
