@@ -1,5 +1,6 @@
 //! The end of every request: errors become pages, fields are edited, the account is written.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -46,29 +47,30 @@ impl Default for Notes {
 pub(super) fn close(
     edge: &Edge,
     snapshot: &Snapshot,
-    exchange: Exchange,
+    exchange: impl Borrow<Exchange> + Into<Box<Exchange>>,
     notes: Notes,
     answer: Result<Answer, Error>,
 ) -> Answer {
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
     let mut answer = match answer {
         Ok(answer) => answer,
-        Err(error) => refusal(&exchange, site, &error),
+        Err(error) => refusal(exchange.borrow(), site, &error),
     };
     if let Some(site) = site.filter(|site| !site.route.answer_fields.is_empty()) {
         route::edit_answer(&site.route.answer_fields, &mut answer);
     }
-    sign(&exchange, &notes, &mut answer);
+    sign(exchange.borrow(), &notes, &mut answer);
     let traffic = site.map_or_else(|| edge.traffic.none(), |site| &site.traffic);
     let status = answer.status.as_u16();
     if let Body::Stream(inner) = answer.body {
         let log = snapshot.log.is_on().then(|| snapshot.log.clone());
         let (traffic, site) = (Arc::clone(traffic), site.cloned());
+        let exchange = exchange.into();
         let ticket = Ticket { traffic, site, log, exchange, notes, status };
         answer.body = Body::stream(Counted { inner, ticket: Some(ticket), bytes: 0 });
     } else {
-        let account =
-            Account { exchange: &exchange, notes: &notes, status, site: site.map(|s| &**s) };
+        let (exchange, site) = (exchange.borrow(), site.map(|site| &**site));
+        let account = Account { exchange, notes: &notes, status, site };
         let bytes = answer.body.size_hint().exact().unwrap_or(0);
         account.write(traffic, Some(&snapshot.log), bytes, Ended::Whole);
     }
@@ -165,7 +167,7 @@ struct Ticket {
     traffic: Arc<RouteTraffic>,
     site: Option<Arc<Site>>,
     log: Option<AccessLog>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     notes: Notes,
     status: u16,
 }

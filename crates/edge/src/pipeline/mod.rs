@@ -42,6 +42,8 @@ impl Handler for Pipeline {
             Ok(Way::Answered(answer)) => Ok(answer),
             Ok(Way::Asks(errand)) => {
                 let (edge, snapshot) = (Arc::clone(edge), Arc::clone(&snapshot));
+                // Boxed, as the errand is: the future is copied into its own box as a whole.
+                let mut exchange = Box::new(exchange);
                 return Reply::Later(Box::pin(async move {
                     let answer = errand.run(&edge, &snapshot, &mut exchange, &mut notes).await;
                     close(&edge, &snapshot, exchange, notes, answer)
@@ -54,11 +56,12 @@ impl Handler for Pipeline {
 }
 
 /// Where the walk ends.
+#[expect(clippy::large_enum_variant, reason = "a hit pays for no box")]
 enum Way {
     /// With an answer.
     Answered(Answer),
     /// At the origin's door.
-    Asks(Errand),
+    Asks(Box<Errand>),
 }
 
 fn walk(
