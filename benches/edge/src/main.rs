@@ -1,10 +1,11 @@
-//! The instruments of `cargo xtask bench edge`: the floor to compare with, the origin behind every
-//! server, and the clients that wrk and h2load cannot play.
+//! The instruments of `cargo xtask bench edge`: the floor and the bare `listen` to compare with, the origin
+//! behind every server, and the clients that wrk and h2load cannot play.
 //!
 //! A program of its own, so that it is always built for release and can be pinned to a core. In:
 //! one verb and `--name value` pairs. Out: one line of `name=value` pairs. It trusts its peers and
 //! must never be used outside a benchmark.
 
+mod bare;
 mod clients;
 mod floor;
 mod idle;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let verb = args.next().unwrap_or_default();
     let outcome = Flags::read(args).and_then(|flags| match verb.as_str() {
+        "bare" => bare::run(flags.value("port")?),
         "floor" => floor::run(flags.value("port")?),
         "origin" => origin::run(flags.value("port")?),
         "steady" => clients::steady(&flags),

@@ -15,7 +15,7 @@ use crate::serve::{self, Reply};
 
 const STORABLE: &str = "public, s-maxage=3600";
 const UNSTORABLE: &str = "no-store";
-const KIB: usize = 1024;
+pub(crate) const KIB: usize = 1024;
 
 /// Serves on `port` for ever.
 pub(crate) fn run(port: u16) -> Result<(), String> {

@@ -10,6 +10,7 @@ use crate::cache::key::{
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
 use crate::cache::safety;
+use crate::cache::store::Pass;
 use crate::config::policy::Policy;
 use crate::config::route::Route;
 use crate::edge::{Edge, StartError};
@@ -209,7 +210,7 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
             return;
         }
         Found::Missing => {
-            if let Some(refusal) = edge.cache.memory.passed(key, now_ms) {
+            if let Some(Pass { refusal, .. }) = edge.cache.memory.passed(key, now_ms) {
                 why.decide("pass", refusal.label(), refusal.explanation());
             }
             return;

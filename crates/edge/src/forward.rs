@@ -22,10 +22,11 @@ pub enum Shows {
     NoClient,
 }
 
-/// Writes `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110 §7.6.3)
-/// into `own`; what `fields` say of the same is taken out of them.
-pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap, own: &mut OwnLines) {
-    own.reserve(USUAL_BYTES);
+/// Lines of `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110
+/// §7.6.3); what `fields` say of the same is taken out of them.
+pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) -> OwnLines {
+    let mut lines = OwnLines::with_capacity(USUAL_BYTES);
+    let own = &mut lines;
     let client = &exchange.client;
     let (authority, proto) = (exchange.head.authority.as_bytes(), client.scheme.as_str());
     // Claims of strangers are gone since `admit`; what is still there comes from trusted proxies.
@@ -36,21 +37,22 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap, own:
         let untold = |fields: &HeaderMap, name: &HeaderName| {
             (client.address != node && !fields.contains_key(name)).then_some(client.address)
         };
-        let client_first = untold(fields, &X_FORWARDED_FOR);
+        let text = AddressText::of(node);
+        let client_first = untold(fields, &X_FORWARDED_FOR).map(AddressText::of);
         add(own, fields, &X_FORWARDED_FOR, |out| {
-            if let Some(address) = client_first {
-                push_address(out, address);
+            if let Some(address) = &client_first {
+                out.extend_from_slice(address.as_bytes());
                 out.extend_from_slice(b", ");
             }
-            push_address(out, node);
+            out.extend_from_slice(text.as_bytes());
         });
-        let client_first = untold(fields, &FORWARDED);
+        let client_first = untold(fields, &FORWARDED).map(AddressText::of);
         add(own, fields, &FORWARDED, |out| {
-            if let Some(address) = client_first {
+            if let Some(address) = &client_first {
                 push_for(out, address);
                 out.extend_from_slice(b", ");
             }
-            push_for(out, node);
+            push_for(out, &text);
             push_rest(out, ";host=\"", authority, proto);
         });
     } else {
@@ -73,6 +75,7 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap, own:
     let trace = traceparent(&exchange.head.fields, &exchange.id);
     set(own, fields, &TRACEPARENT, |out| out.extend_from_slice(&trace));
     set(own, fields, &X_REQUEST_ID, |out| out.extend_from_slice(&exchange.id));
+    lines
 }
 
 /// Room for all of it, so that it is made once.
@@ -106,11 +109,11 @@ fn add(
     fields.remove(name);
 }
 
-fn push_for(out: &mut Vec<u8>, node: IpAddr) {
+fn push_for(out: &mut Vec<u8>, node: &AddressText) {
     // RFC 7239 §6: an IPv6 address stands in brackets and quotes.
-    let (open, close) = if node.is_ipv6() { ("for=\"[", "]\"") } else { ("for=", "") };
+    let (open, close) = if node.is_ipv6 { ("for=\"[", "]\"") } else { ("for=", "") };
     out.extend_from_slice(open.as_bytes());
-    push_address(out, node);
+    out.extend_from_slice(node.as_bytes());
     out.extend_from_slice(close.as_bytes());
 }
 
@@ -120,19 +123,75 @@ fn push_rest(out: &mut Vec<u8>, host: &str, authority: &[u8], proto: &str) {
     }
 }
 
-/// The four numbers are written by hand: formatting an address costs as much as parsing a head.
-fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            for (at, octet) in address.octets().into_iter().enumerate() {
-                if at > 0 {
-                    out.push(b'.');
+/// Longest address: eight groups of four digits, the last two as four decimal numbers.
+const MOST_ADDRESS_BYTES: usize = 45;
+
+/// An address as text, made once for the lines that say it.
+struct AddressText {
+    bytes: [u8; MOST_ADDRESS_BYTES],
+    length: usize,
+    is_ipv6: bool,
+}
+
+impl AddressText {
+    fn of(address: IpAddr) -> AddressText {
+        let is_ipv6 = address.is_ipv6();
+        let mut text = AddressText { bytes: [0; MOST_ADDRESS_BYTES], length: 0, is_ipv6 };
+        match address {
+            // By hand: formatting an address costs as much as parsing a head.
+            IpAddr::V4(address) => {
+                for (at, octet) in address.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        text.push(b'.');
+                    }
+                    text.push_number(octet);
                 }
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+            }
+            IpAddr::V6(address) => {
+                let mut rest = &mut text.bytes[..];
+                write!(rest, "{address}").expect("there is room for the longest address");
+                text.length = MOST_ADDRESS_BYTES - rest.len();
             }
         }
-        IpAddr::V6(address) => {
-            write!(out, "{address}").expect("writing to a Vec does not fail");
+        text
+    }
+
+    fn push_number(&mut self, octet: u8) {
+        if octet >= 100 {
+            self.push(b'0' + octet / 100);
+        }
+        if octet >= 10 {
+            self.push(b'0' + octet / 10 % 10);
+        }
+        self.push(b'0' + octet % 10);
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[test]
+    fn addresses_are_written_as_they_are_displayed() {
+        let fours = (0..=255).map(|octet| Ipv4Addr::new(octet, 255 - octet, octet / 2, 10).into());
+        let longest = Ipv6Addr::new(0x1111, 0x2222, 0x3333, 0x4444, 0x5555, 0x6666, 0x7777, 0x8888);
+        let mapped = Ipv4Addr::BROADCAST.to_ipv6_mapped();
+        let sixes = [longest, mapped, Ipv6Addr::LOCALHOST, Ipv6Addr::UNSPECIFIED];
+        for address in fours.chain(sixes.into_iter().map(IpAddr::from)) {
+            let text = AddressText::of(address);
+            assert_eq!(String::from_utf8_lossy(text.as_bytes()), address.to_string());
+            assert_eq!(text.is_ipv6, address.is_ipv6());
         }
     }
 }

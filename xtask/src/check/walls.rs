@@ -32,7 +32,7 @@ const CRATES: [(&str, &[&str]); 10] = [
         ],
     ),
     ("xtask", &["forebay-signals"]),
-    ("forebay-bench-edge", &["forebay-signals"]),
+    ("forebay-bench-edge", &["forebay-signals", "forebay-edge"]),
 ];
 /// What any crate may import for its tests: a real application to talk to.
 const FOR_TESTS: &str = "forebay-shop";

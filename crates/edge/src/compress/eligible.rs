@@ -61,13 +61,14 @@ impl Eligible {
             && status != StatusCode::NO_CONTENT
             && status != StatusCode::RESET_CONTENT
             && status != StatusCode::NOT_MODIFIED
-            && status != StatusCode::PARTIAL_CONTENT
-            && !fields.contains_key(CONTENT_RANGE);
+            && status != StatusCode::PARTIAL_CONTENT;
+        // The type first: it settles the matter for most of what passes by, images and downloads.
         has_whole_content
-            && length.is_none_or(|length| length >= self.min_bytes)
+            && length.is_none_or(|length| self.is_size(length))
+            && self.shrinks(fields)
+            && !fields.contains_key(CONTENT_RANGE)
             && !fields.contains_key(CONTENT_ENCODING)
             && (self.encodes_with_cookies || !fields.contains_key(SET_COOKIE))
-            && self.shrinks(fields)
             && !forbids_transform(fields)
             && !DIGESTS.iter().any(|digest| fields.contains_key(digest))
     }
@@ -87,16 +88,24 @@ impl Eligible {
     }
 
     fn shrinks_by(&self, value: &[u8]) -> bool {
-        let Ok(value) = std::str::from_utf8(value) else { return false };
-        let media_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let media_type = media_type.as_str();
-        if self.more_types.iter().any(|more| more == media_type) {
-            return true;
-        }
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let media_type = value.get(..end).unwrap_or_default().trim_ascii();
+        // Compared as they stand: a copy in lower case would cost more than all of this.
+        let is = |name: &str| media_type.eq_ignore_ascii_case(name.as_bytes());
+        let begins = |with: &str| {
+            let begin = media_type.get(..with.len()).unwrap_or_default();
+            begin.eq_ignore_ascii_case(with.as_bytes())
+        };
+        let ends = |with: &str| {
+            let from = media_type.len().saturating_sub(with.len());
+            let end = media_type.get(from..).unwrap_or_default();
+            end.eq_ignore_ascii_case(with.as_bytes())
+        };
         // An event stream would hold an encoder for hours to save a few bytes an event.
-        (media_type.starts_with("text/") && media_type != "text/event-stream")
-            || ["+json", "+xml", "+text"].iter().any(|suffix| media_type.ends_with(suffix))
-            || TYPES.binary_search(&media_type).is_ok()
+        (begins("text/") && !is("text/event-stream"))
+            || ["+json", "+xml", "+text"].into_iter().any(ends)
+            || TYPES.into_iter().any(is)
+            || self.more_types.iter().any(|more| is(more))
     }
 }
 
@@ -165,6 +174,21 @@ mod tests {
         let html = ("content-type", "text/html");
         assert!(is_met(200, &[html], None));
         assert!(is_met(404, &[html], Some(1_024)));
+        for (name, shrinks) in [
+            ("Text/HTML ; charset=utf-8", true),
+            ("APPLICATION/Json", true),
+            ("application/problem+JSON;v=1", true),
+            ("application/x-OURS", true),
+            ("text", false),
+            ("text/event-stream", false),
+            ("Text/Event-Stream; a", false),
+            ("application/octet-stream", false),
+            ("+json", true),
+            ("json", false),
+            ("", false),
+        ] {
+            assert_eq!(is_met(200, &[("content-type", name)], None), shrinks, "{name:?}");
+        }
         assert!(!is_met(200, &[html], Some(1_023)));
         for status in [101, 204, 205, 206, 304] {
             assert!(!is_met(status, &[html], None), "{status}");

@@ -14,8 +14,8 @@ pub struct OwnLines(Vec<u8>);
 impl OwnLines {
     /// Adds `name: value`. `write` appends a valid field value; `name` is in lower case.
     pub fn push(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.0.is_empty() {
-            self.0.reserve(USUAL_BYTES);
+        if self.0.capacity() == 0 {
+            self.0 = Vec::with_capacity(USUAL_BYTES);
         }
         self.0.extend_from_slice(name.as_bytes());
         self.0.extend_from_slice(b": ");
@@ -23,9 +23,9 @@ impl OwnLines {
         self.0.extend_from_slice(b"\r\n");
     }
 
-    /// Makes room for so many bytes.
-    pub fn reserve(&mut self, bytes: usize) {
-        self.0.reserve(bytes);
+    /// Empty, with room for so many bytes.
+    pub fn with_capacity(bytes: usize) -> OwnLines {
+        OwnLines(Vec::with_capacity(bytes))
     }
 
     /// The lines.

@@ -170,24 +170,31 @@ impl Upstream {
         Upstream { settings, members, groups, host, running, journal }
     }
 
-    /// Asks the origin: one answer, or the error of the last try.
-    pub async fn fetch(self: &Arc<Self>, ask: Ask) -> Result<Answer, Error> {
+    /// Asks the origin: one answer, or the error of the last try. The request is taken before the first
+    /// poll, and boxed: every future around this one would be larger by it, and is copied into its box.
+    pub fn fetch(
+        self: &Arc<Self>,
+        ask: Ask,
+    ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'_> {
         self.running.counts.requests.increment();
         self.running.budget.earn(self.settings.retry_budget_percent);
-        let answer = match Ticket::enter(self) {
-            Ok(ticket) => match Outgoing::new(ask, self.host.as_ref()) {
-                Ok(outgoing) => {
-                    let mut walk = Walk::new(self, ticket, outgoing);
-                    walk.run().await.map(|reply| walk.answer(reply))
-                }
+        let walk = self.walk(ask);
+        async move {
+            let answer = match walk {
+                Ok(mut walk) => walk.run().await.map(|reply| walk.answer(reply)),
                 Err(error) => Err(error),
-            },
-            Err(error) => Err(error),
-        };
-        if let Err(error) = &answer {
-            self.running.counts.failure(error.kind());
+            };
+            if let Err(error) = &answer {
+                self.running.counts.failure(error.kind());
+            }
+            answer
         }
-        answer
+    }
+
+    fn walk(self: &Arc<Self>, ask: Ask) -> Result<Box<Walk<'_>>, Error> {
+        let ticket = Ticket::enter(self)?;
+        let outgoing = Outgoing::new(ask, self.host.as_ref())?;
+        Ok(Box::new(Walk::new(self, ticket, outgoing)))
     }
 
     /// True when the next request would be refused: misses are shed then, hits flow on.

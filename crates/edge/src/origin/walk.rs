@@ -152,8 +152,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The answer, with the connection as its content as long as that is still to be read.
-    pub(super) fn answer(self, reply: Reply) -> Answer {
-        let Walk { upstream, ticket, began, .. } = self;
+    pub(super) fn answer(self: Box<Self>, reply: Reply) -> Answer {
+        let Walk { upstream, ticket, began, .. } = *self;
         let Reply { status, mut fields, lease } = reply;
         let now = clock::now();
         upstream.running.counts.latency.record(now.saturating_duration_since(began));

@@ -1,5 +1,6 @@
 //! The account of a request: a line of the log and the counters, once its answer has gone or its client has.
 
+use std::borrow::Borrow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,13 +29,13 @@ const PIECE: usize = 256 * 1024;
 pub(super) fn keep(
     edge: &Edge,
     snapshot: &Snapshot,
-    exchange: Exchange,
+    exchange: impl Borrow<Exchange> + Into<Box<Exchange>>,
     notes: Notes,
     answer: &mut Answer,
 ) {
     let status = answer.status.as_u16();
     // Of an answer to HEAD nothing is sent but the head.
-    let has_content = exchange.head.method != Method::HEAD;
+    let has_content = exchange.borrow().head.method != Method::HEAD;
     let inner: BoxedBody = match std::mem::take(&mut answer.body) {
         Body::Stream(inner) if has_content => inner,
         Body::Whole(bytes) if has_content && bytes.len() > AT_ONCE => {
@@ -46,11 +47,12 @@ pub(super) fn keep(
             let site = notes.site.and_then(|index| snapshot.sites.get(index));
             let traffic = site.map_or_else(|| edge.traffic.none(), |site| &site.traffic);
             let site = site.map(|site| &**site);
-            let account = Account { exchange: &exchange, notes: &notes, status, site };
+            let exchange = exchange.borrow();
+            let account = Account { exchange, notes: &notes, status, site };
             return account.write(traffic, Some(&snapshot.log), bytes, Ended::Whole);
         }
     };
-    let ticket = Ticket::new(edge, snapshot, exchange, notes, status);
+    let ticket = Ticket::new(edge, snapshot, exchange.into(), notes, status);
     answer.body = Body::stream(Counted { inner, ticket: Some(ticket), taken: 0, handed_out: 0 });
 }
 
@@ -59,14 +61,14 @@ pub(super) fn keep(
 pub(super) struct Underway {
     pub(super) edge: Arc<Edge>,
     pub(super) snapshot: Arc<Snapshot>,
-    request: Option<(Exchange, Notes)>,
+    request: Option<(Box<Exchange>, Notes)>,
 }
 
 impl Underway {
     pub(super) fn new(
         edge: &Arc<Edge>,
         snapshot: &Arc<Snapshot>,
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         notes: Notes,
     ) -> Underway {
         let request = Some((exchange, notes));
@@ -80,7 +82,7 @@ impl Underway {
     }
 
     /// It has an answer: whoever closes it writes the account.
-    pub(super) fn end(&mut self) -> (Exchange, Notes) {
+    pub(super) fn end(&mut self) -> (Box<Exchange>, Notes) {
         self.request.take().expect("it ends once")
     }
 }
@@ -133,7 +135,7 @@ struct Ticket {
     traffic: Arc<RouteTraffic>,
     site: Option<Arc<Site>>,
     log: Option<AccessLog>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     notes: Notes,
     status: u16,
 }
@@ -142,7 +144,7 @@ impl Ticket {
     fn new(
         edge: &Edge,
         snapshot: &Snapshot,
-        exchange: Exchange,
+        exchange: Box<Exchange>,
         notes: Notes,
         status: u16,
     ) -> Ticket {

@@ -1,5 +1,6 @@
 //! The end of every request: errors become pages, fields are edited.
 
+use std::borrow::Borrow;
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,19 +41,19 @@ impl Default for Notes {
 pub(super) fn close(
     edge: &Edge,
     snapshot: &Snapshot,
-    exchange: Exchange,
+    exchange: impl Borrow<Exchange> + Into<Box<Exchange>>,
     notes: Notes,
     answer: Result<Answer, Error>,
 ) -> Answer {
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
     let mut answer = match answer {
         Ok(answer) => answer,
-        Err(error) => refusal(&exchange, site, &error),
+        Err(error) => refusal(exchange.borrow(), site, &error),
     };
     if let Some(site) = site.filter(|site| !site.route.answer_fields.is_empty()) {
         route::edit_answer(&site.route.answer_fields, &mut answer);
     }
-    sign(&exchange, &notes, &mut answer);
+    sign(exchange.borrow(), &notes, &mut answer);
     account::keep(edge, snapshot, exchange, notes, &mut answer);
     answer
 }

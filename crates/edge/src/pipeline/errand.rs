@@ -33,20 +33,20 @@ pub(super) enum Ask {
 }
 
 impl Errand {
-    pub(super) fn new(site: &Arc<Site>, target: Uri, ask: Ask) -> Errand {
-        Errand { site: Arc::clone(site), target, ask }
+    pub(super) fn new(site: &Arc<Site>, target: Uri, ask: Ask) -> Box<Errand> {
+        Box::new(Errand { site: Arc::clone(site), target, ask })
     }
 
     /// Asks the origin, if there is room for one request more. What the store answers never comes here:
     /// when the edge is full, misses are shed and hits go on.
     pub(super) async fn run(
-        self,
+        self: Box<Self>,
         edge: &Arc<Edge>,
         snapshot: &Snapshot,
         exchange: &mut Exchange,
         notes: &mut Notes,
     ) -> Result<Answer, Error> {
-        let Errand { site, target, ask } = self;
+        let Errand { site, target, ask } = *self;
         let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight);
         match ask {
             Ask::Pass(refusal) => {

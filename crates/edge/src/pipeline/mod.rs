@@ -48,7 +48,8 @@ impl Handler for Pipeline {
         let answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
             Ok(Way::Answered(answer)) => Ok(answer),
             Ok(Way::Asks(errand)) => {
-                let mut underway = Underway::new(edge, &snapshot, exchange, notes);
+                // Boxed, as the errand is: the future is copied into its own box as a whole.
+                let mut underway = Underway::new(edge, &snapshot, Box::new(exchange), notes);
                 return Reply::Later(Box::pin(async move {
                     let (edge, snapshot, exchange, notes) = underway.parts();
                     let answer = errand.run(edge, snapshot, exchange, notes).await;
@@ -71,11 +72,12 @@ impl Handler for Pipeline {
 }
 
 /// Where the walk ends.
+#[expect(clippy::large_enum_variant, reason = "a hit pays for no box")]
 enum Way {
     /// With an answer.
     Answered(Answer),
     /// At the origin's door.
-    Asks(Errand),
+    Asks(Box<Errand>),
 }
 
 fn walk(

@@ -13,7 +13,7 @@ use crate::cache::safety;
 use crate::cache::status::{CacheStatus, Forward};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Ask, Exchange, OwnLines, Room};
+use crate::exchange::{Answer, Ask, Exchange, Room};
 use crate::forward::{Shows, introduce};
 use crate::origin::Upstream;
 use crate::route;
@@ -93,8 +93,7 @@ pub(super) fn ask(site: &Site, exchange: &Exchange, uri: Uri, forwarding: Forwar
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     crate::compress::toward_origin(&mut fields);
-    let mut own = OwnLines::default();
-    introduce(exchange, shows, &mut fields, &mut own);
+    let own = introduce(exchange, shows, &mut fields);
     let mut ask = Ask {
         method: head.method.clone(),
         uri,

@@ -20,7 +20,7 @@ use crate::cache::lookup::{self, Found, Stored, at};
 use crate::cache::rules::directives::RequestDirectives;
 use crate::cache::rules::{AnswerView, Arrival, Failure, RequestView, Rule, may_store};
 use crate::cache::status::{CacheStatus, Forward};
-use crate::cache::store::Object;
+use crate::cache::store::{Object, Pass};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Room};
@@ -45,12 +45,12 @@ pub(super) async fn ask(
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
-    if let Some(refusal) = edge.cache.memory.passed(&question.key, now_ms) {
+    if let Some(pass) = edge.cache.memory.passed(&question.key, now_ms) {
         let asked = clock::now();
         let answer = go_alone(edge, site, exchange, target, notes).await;
-        notes.status = notes.status.because(refusal.label());
+        notes.status = notes.status.because(pass.refusal.label());
         if let Ok(answer) = &answer {
-            look_again(edge, site, &question, exchange, answer, asked);
+            look_again(edge, site, &question, exchange, (pass, asked), answer);
         }
         return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
     }
@@ -234,14 +234,14 @@ fn is_personal(site: &Site, exchange: &Exchange) -> bool {
 }
 
 /// Whether the mark on a key still holds (hit-for-miss): an answer that might have been stored ends it,
-/// one that forbids that again renews it.
+/// one that forbids that again renews it, once half of its time is over or the reason is another.
 fn look_again(
     edge: &Edge,
     site: &Site,
     question: &Cacheable,
     exchange: &Exchange,
+    (pass, asked): (Pass, Instant),
     answer: &Answer,
-    asked: Instant,
 ) {
     let fields = &exchange.head.fields;
     if is_personal(site, exchange) || fields.contains_key(RANGE) || answer.status.is_server_error()
@@ -256,7 +256,10 @@ fn look_again(
         Err(refusal) if refusal.is_of_request() || answer.status == StatusCode::NOT_MODIFIED => {}
         Err(refusal) => {
             let until = edge.cache.ms(arrival.answered + fetch::PASS_FOR);
-            edge.cache.memory.pass_until(&question.key, until, refusal);
+            let half = edge.cache.ms(arrival.answered + fetch::PASS_FOR / 2);
+            if pass.until_ms < half || pass.refusal != refusal {
+                edge.cache.memory.pass_until(&question.key, until, refusal);
+            }
         }
     }
 }

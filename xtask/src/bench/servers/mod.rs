@@ -21,6 +21,8 @@ pub(super) enum Kind {
     Forebay,
     /// A bare read/writev loop that answers canned bytes.
     Floor,
+    /// Forebay's `listen` with a handler that answers canned bytes.
+    Bare,
     /// `tcp_nopush off`, nginx's default: the better setting for large objects on loopback.
     Nginx,
     /// `tcp_nopush on`: the better setting for small ones.
@@ -78,14 +80,22 @@ struct Place<'a> {
 }
 
 impl Kind {
-    const ALL: [Kind; 6] =
-        [Kind::Forebay, Kind::Floor, Kind::Nginx, Kind::NginxNopush, Kind::Varnish, Kind::H2o];
+    const ALL: [Kind; 7] = [
+        Kind::Forebay,
+        Kind::Floor,
+        Kind::Bare,
+        Kind::Nginx,
+        Kind::NginxNopush,
+        Kind::Varnish,
+        Kind::H2o,
+    ];
 
     /// The name in tables and on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Forebay => "forebay",
             Kind::Floor => "floor",
+            Kind::Bare => "bare",
             Kind::Nginx => "nginx",
             Kind::NginxNopush => "nginx-nopush",
             Kind::Varnish => "varnish",
@@ -101,7 +111,7 @@ impl Kind {
     /// The executable from Debian, or nothing.
     pub(super) fn program(self) -> &'static str {
         match self {
-            Kind::Forebay | Kind::Floor => "",
+            Kind::Forebay | Kind::Floor | Kind::Bare => "",
             Kind::Nginx | Kind::NginxNopush => "nginx",
             Kind::Varnish => "varnishd",
             Kind::H2o => "h2o",
@@ -124,7 +134,7 @@ impl<'a> Running<'a> {
         let place = Place { stage, setup, port, name: name.clone() };
         let plan = match setup.kind {
             Kind::Forebay => forebay::plan(&place)?,
-            Kind::Floor => floor(&place),
+            Kind::Floor | Kind::Bare => instrument(&place),
             Kind::Nginx => nginx::plan(&place, "off")?,
             Kind::NginxNopush => nginx::plan(&place, "on")?,
             Kind::Varnish => varnish::plan(&place)?,
@@ -203,10 +213,10 @@ impl Drop for Running<'_> {
     }
 }
 
-fn floor(place: &Place<'_>) -> Plan {
+fn instrument(place: &Place<'_>) -> Plan {
     let instruments = place.stage.instruments.display().to_string();
-    let port = place.port.to_string();
-    Plan { run: words(&[&instruments, "floor", "--port", &port]), reload: Vec::new() }
+    let (verb, port) = (place.setup.kind.name(), place.port.to_string());
+    Plan { run: words(&[&instruments, verb, "--port", &port]), reload: Vec::new() }
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -14,7 +14,7 @@ use http::HeaderName;
 
 use super::epochs::Epochs;
 use super::index::{Entry, Index, index, largest_anew, resize};
-use super::passes::Passes;
+use super::passes::{Pass, Passes};
 use super::{Object, Varying};
 use crate::cache::key::url_of;
 use crate::cache::rules::Refusal;
@@ -257,8 +257,8 @@ impl Memory {
         self.passes.forget(self.place(key));
     }
 
-    /// Why, while [`Memory::pass_until`] holds.
-    pub fn passed(&self, key: &[u8], now_ms: u64) -> Option<Refusal> {
+    /// The mark of [`Memory::pass_until`], while it holds.
+    pub fn passed(&self, key: &[u8], now_ms: u64) -> Option<Pass> {
         self.passes.holds(self.place(key), now_ms)
     }
 

@@ -188,7 +188,8 @@ fn an_invalidated_object_stays_but_must_be_validated() {
 fn keys_that_cannot_be_shared_are_remembered_for_a_while() {
     let memory = memory();
     memory.pass_until(b"a", 100, Refusal::NoStore);
-    assert_eq!(memory.passed(b"a", 99), Some(Refusal::NoStore));
+    let pass = Pass { until_ms: 100, refusal: Refusal::NoStore };
+    assert_eq!(memory.passed(b"a", 99), Some(pass));
     assert!(memory.passed(b"b", 99).is_none());
     assert!(memory.passed(b"a", 100).is_none());
     for n in 0..100_000_u32 {

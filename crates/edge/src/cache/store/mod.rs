@@ -17,6 +17,7 @@ mod varying;
 
 pub use memory::{Found, Memory, Refused, Resized, Statistics, Ticket};
 pub use object::{Object, Parts, Unstorable};
+pub use passes::Pass;
 pub use varying::{MAX_VARIANTS, Varying};
 
 #[cfg(test)]

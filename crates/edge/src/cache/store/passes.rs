@@ -7,8 +7,17 @@ use crate::cache::rules::Refusal;
 /// Keys that are remembered; about 50 bytes each. Forgetting one costs a wait behind one fill.
 const MAX_PASSES: usize = 16_384;
 
-/// Places of such keys, until when, and why.
-pub(super) struct Passes(Cache<u64, (u64, Refusal)>);
+/// What is remembered of such a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pass {
+    /// Until when.
+    pub until_ms: u64,
+    /// Why.
+    pub refusal: Refusal,
+}
+
+/// Places of such keys.
+pub(super) struct Passes(Cache<u64, Pass>);
 
 impl Passes {
     pub(super) fn new() -> Passes {
@@ -16,7 +25,7 @@ impl Passes {
     }
 
     pub(super) fn note(&self, place: u64, until_ms: u64, refusal: Refusal) {
-        self.0.insert(place, (until_ms, refusal));
+        self.0.insert(place, Pass { until_ms, refusal });
     }
 
     pub(super) fn forget(&self, place: u64) {
@@ -27,12 +36,12 @@ impl Passes {
         self.0.clear();
     }
 
-    pub(super) fn holds(&self, place: u64, now_ms: u64) -> Option<Refusal> {
-        let (until_ms, refusal) = self.0.get(&place)?;
-        if now_ms < until_ms {
-            return Some(refusal);
+    pub(super) fn holds(&self, place: u64, now_ms: u64) -> Option<Pass> {
+        let pass = self.0.get(&place)?;
+        if now_ms < pass.until_ms {
+            return Some(pass);
         }
-        self.0.remove_if(&place, |(until_ms, _)| *until_ms <= now_ms);
+        self.0.remove_if(&place, |pass| pass.until_ms <= now_ms);
         None
     }
 }

@@ -110,7 +110,7 @@ where
     let mut end = End::Closed;
     loop {
         let head = match connection.next_head(&mut deadline, &mut drained).await? {
-            Next::Head(head) => *head,
+            Next::Head(head) => head,
             Next::Quiet => break,
             Next::Refused(error, seen) => {
                 end = End::Refused(error.kind());

@@ -23,7 +23,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// One message: the handler runs while content is read and the answer is written.
     pub(super) async fn exchange<H: Handler>(
         &mut self,
-        head: RequestHead,
+        head: Box<RequestHead>,
         client: &Client,
         handler: &H,
         drain: &Drain,
@@ -33,7 +33,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let head_keeps_alive = head.keeps_alive;
         let (mut content, body) =
             content::open(head.framing, head.expects_continue, &self.settings);
-        let mut answer = match handler.call(begin(head, client.clone(), body, self.head_began)) {
+        let mut answer = match handler.call(begin(*head, client.clone(), body, self.head_began)) {
             Reply::Now(answer) => answer,
             Reply::Later(coming) => self.wait_for(coming, &mut content).await?,
         };

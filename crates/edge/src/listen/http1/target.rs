@@ -46,9 +46,11 @@ pub fn from_path(method: &Method, path: PathAndQuery) -> Result<Uri, HeadError> 
     if is_path { Ok(Uri::from(path)) } else { Err(HeadError::BadTarget) }
 }
 
-/// `#` never belongs into a target, and parsers differ on whether they cut there.
+/// `#` never belongs into a target, and parsers differ on whether they cut there. Bytes are counted, without
+/// a way out between: so they are looked at many at once.
 fn is_clean(target: &[u8]) -> bool {
-    target.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#')
+    let is_foreign = |byte: &&u8| !byte.is_ascii_graphic() || **byte == b'#';
+    target.iter().filter(is_foreign).count() == 0
 }
 
 fn absolute(target: &Bytes) -> Result<Target, HeadError> {
@@ -90,16 +92,21 @@ pub fn authority(bytes: &[u8]) -> Option<String> {
         [b':', port @ ..] => port,
         _ => return None,
     };
-    let number = |port: &[u8]| {
-        let digits = std::str::from_utf8(port).ok().filter(|_| port.iter().all(u8::is_ascii_digit));
-        digits.and_then(|digits| digits.parse::<u16>().ok())
-    };
-    if host.is_empty() || host.len() > 255 || !(port.is_empty() || number(port).is_some()) {
+    if host.is_empty() || host.len() > 255 || !is_port(port) {
         return None;
     }
     // A colon without a port says nothing.
     let named = if port.is_empty() { host } else { bytes };
     String::from_utf8(named.to_ascii_lowercase()).ok()
+}
+
+/// Digits of a number that fits, or nothing.
+fn is_port(digits: &[u8]) -> bool {
+    let number = digits.iter().try_fold(0_u32, |number, byte| {
+        let number = number * 10 + u32::from(byte.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        u16::try_from(number).is_ok().then_some(number)
+    });
+    number.is_some()
 }
 
 /// Bytes of a registered name that no two programs read differently.
@@ -121,7 +128,11 @@ mod tests {
             ("", None),
             (":80", None),
             ("user@a", None),
+            ("a:65535", Some("a:65535")),
+            ("a:65536", None),
             ("a:99999", None),
+            ("a:18446744073709551696", None),
+            ("a:8 ", None),
             ("a:+8", None),
             ("a b", None),
             ("a,b", None),

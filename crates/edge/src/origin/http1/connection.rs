@@ -2,7 +2,8 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use forebay_signals::clock;
 use http_body::Frame;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 use super::head::{AnswerHead, BadHead, Ends, HeadParser};
 use super::sending::{Sending, Unsendable};
@@ -23,12 +24,13 @@ use crate::origin::deadline::WaitLimit;
 use crate::origin::message::Outgoing;
 use crate::origin::wire::Wire;
 
-/// First read of an answer: most pages with their head.
+/// First read of an answer: most pages with their head. Read beside the buffer and copied, so that small
+/// answers hold what they need and the room stays warm.
 const FIRST_READ: usize = 16 * 1024;
 /// Less room than this is not worth a call to the system.
 const LEAST_READ: usize = 4 * 1024;
-/// Largest read of content: larger ones save nothing more.
-const MOST_READ: usize = 64 * 1024;
+/// Largest read of content; what one slow client may make us hold.
+const MOST_READ: usize = 128 * 1024;
 
 /// A connection that one request holds. Dropped, it is closed.
 pub(in crate::origin) struct Http1 {
@@ -285,12 +287,26 @@ impl Http1 {
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.input.capacity() - self.input.len() < LEAST_READ {
-            self.input.reserve(self.room());
+            let room = self.room();
+            if room <= FIRST_READ {
+                return self.poll_read_beside(context);
+            }
+            self.input.reserve(room);
         }
         let room = self.input.capacity() - self.input.len();
         let count = ready!(pin!(self.wire.read_buf(&mut self.input)).poll(context))?;
         self.was_full = count == room;
         Poll::Ready(Ok(count))
+    }
+
+    fn poll_read_beside(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = [const { MaybeUninit::uninit() }; FIRST_READ];
+        let mut buffer = ReadBuf::uninit(&mut space);
+        ready!(Pin::new(&mut self.wire).poll_read(context, &mut buffer))?;
+        let came = buffer.filled();
+        self.was_full = came.len() == FIRST_READ;
+        self.input.extend_from_slice(came);
+        Poll::Ready(Ok(came.len()))
     }
 
     /// Room for the next read: what is still to come, or as much as seems to come at once.
