@@ -121,6 +121,8 @@ fn what_arrived_later_is_not_replaced_by_what_took_longer() {
         },
         |world| async move {
             let (mut slow, _) = beginning(world.port, GET).await;
+            // Ages count in milliseconds: within one, nothing came later.
+            clock::sleep(Duration::from_millis(5)).await;
             let asks = request("GET", "/a", "Cache-Control: no-cache\r\n");
             let (_stream, seen) = beginning(world.port, &asks).await;
             assert!(seen.ends_with("whole"), "{seen}");
