@@ -6,8 +6,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OTHERS: u64 = 256;
 
 /// Raises the limit of this process as far as it may, and says so if `max_connections` stays out of reach.
-/// The usual soft limit of 1,024 is for programs that call `select`.
-pub(crate) fn raise(max_connections: usize) {
+/// The usual soft limit of 1,024 is for programs that call `select`. What the limit was is given back: a
+/// wrapped application may be such a program, and starts with it.
+pub(crate) fn raise(max_connections: usize) -> Option<u64> {
     let before = getrlimit(Resource::Nofile);
     let most = Rlimit { current: before.maximum, maximum: before.maximum };
     if before.current != before.maximum
@@ -16,7 +17,7 @@ pub(crate) fn raise(max_connections: usize) {
         tracing::warn!(%error, "the limit of file descriptors cannot be raised");
     }
     // `None` is no limit.
-    let Some(limit) = getrlimit(Resource::Nofile).current else { return };
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return before.current };
     if limit < max_connections as u64 + OTHERS {
         tracing::warn!(
             limit,
@@ -24,4 +25,5 @@ pub(crate) fn raise(max_connections: usize) {
             "fewer file descriptors than `admit.max_connections` needs; raise `ulimit -n` or `LimitNOFILE`"
         );
     }
+    before.current
 }

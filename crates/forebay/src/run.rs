@@ -47,7 +47,7 @@ pub(crate) struct Wrapped {
 
 /// Runs until a signal, then drains.
 pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
-    descriptors::raise(plan.config.admit.max_connections);
+    let descriptors = descriptors::raise(plan.config.admit.max_connections);
     let cores = plan.config.listen.cores.unwrap_or_else(cores_of_machine).max(1);
     let main = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -78,7 +78,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
                 None
             }
             Some(wrapped) => {
-                let child = start_child(&edge, wrapped)?;
+                let child = start_child(&edge, wrapped, descriptors)?;
                 // Until then clients wait in the queue of the kernel; `/readyz` says that we start.
                 tokio::select! {
                     _is_up = child.answers(clock::now() + START_PATIENCE) => {}
@@ -142,12 +142,17 @@ fn start_cores(edge: &Arc<Edge>, cores: usize) -> Result<Vec<JoinHandle<()>>, Pr
 }
 
 /// Starts the application.
-fn start_child(edge: &Arc<Edge>, wrapped: Wrapped) -> Result<Child, Problem> {
+fn start_child(
+    edge: &Arc<Edge>,
+    wrapped: Wrapped,
+    descriptors: Option<u64>,
+) -> Result<Child, Problem> {
     let mut command = wrapped.command.into_iter();
     let program = command.next().unwrap_or_default();
     let name = program.to_string_lossy().into_owned();
     let settings = child::Settings {
         port: Some(wrapped.port),
+        descriptors,
         ..child::Settings::new(program, command.collect())
     };
     let journal = Arc::clone(&edge.journal);

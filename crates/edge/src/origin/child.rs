@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
-use rustix::process::{Pid, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, kill_process_group, prlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::{Child as Process, ChildStdin, Command};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub folder: Option<PathBuf>,
     /// Port; `None` takes a free one.
     pub port: Option<u16>,
+    /// Soft limit of file descriptors; `None` is ours.
+    pub descriptors: Option<u64>,
     /// Path that is asked until it answers.
     pub path: String,
     /// First wait before a restart; it doubles.
@@ -74,6 +76,7 @@ impl Settings {
             environment: Vec::new(),
             folder: None,
             port: None,
+            descriptors: None,
             path: "/".into(),
             first_backoff: FIRST_BACKOFF,
             stop_timeout: STOP_TIMEOUT,
@@ -251,14 +254,22 @@ impl Keeper {
         }
         let mut process = command.spawn()?;
         let input = process.stdin.take();
-        let pid = process.id().and_then(|pid| i32::try_from(pid).ok());
+        let pid = process.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        self.limit_descriptors(pid);
         self.tell(&Event::Started(process.id().unwrap_or_default()));
-        Ok(Running {
-            process,
-            _input: input,
-            group: pid.and_then(Pid::from_raw),
-            since: clock::now(),
-        })
+        Ok(Running { process, _input: input, group: pid, since: clock::now() })
+    }
+
+    /// From outside, just after it began: between fork and exec nothing may be done without `unsafe`.
+    fn limit_descriptors(&self, pid: Option<Pid>) {
+        let Some(descriptors) = self.settings.descriptors else { return };
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current: Some(descriptors), maximum };
+        if pid.is_some()
+            && let Err(error) = prlimit(pid, Resource::Nofile, limit)
+        {
+            tracing::debug!(%error, "the application keeps our limit of file descriptors");
+        }
     }
 
     async fn run(mut self, first: Running) {

@@ -47,6 +47,34 @@ fn a_signal_while_the_application_starts_leaves_nothing_behind() {
 }
 
 #[test]
+fn the_application_keeps_the_limit_of_file_descriptors_that_we_were_given() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = "until [ $(ulimit -S -n) = 300 ]; do :; done; touch limited; exec sleep 600";
+    let mut process = Command::new("prlimit")
+        .args(["--nofile=300:2000", env!("CARGO_BIN_EXE_forebay")])
+        .args([
+            "run",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--",
+            "sh",
+            "-c",
+            script,
+        ])
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let limited = folder.path().join("limited");
+    wait_for("the limit", || fs::exists(&limited).expect("readable").then_some(()));
+    let sent = Command::new("kill").arg(process.id().to_string()).status().expect("kill is there");
+    assert!(sent.success());
+    wait_for("its end", || process.try_wait().expect("ours"));
+}
+
+#[test]
 fn signals_for_applications_reach_the_application_and_a_second_one_ends_the_wait() {
     let origin = Origin::start();
     let folder = tempfile::tempdir().expect("a folder");
