@@ -64,9 +64,8 @@ pub fn from_object(
 
 fn has_condition(fields: &HeaderMap) -> bool {
     use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH};
-    fields.contains_key(IF_NONE_MATCH)
-        || fields.contains_key(IF_MODIFIED_SINCE)
-        || fields.contains_key(RANGE)
+    // One look at the names: three searches cost a hit more.
+    fields.keys().any(|name| *name == IF_NONE_MATCH || *name == IF_MODIFIED_SINCE || *name == RANGE)
 }
 
 /// A 304 with the fields that RFC 9110 §15.4.5 asks for.

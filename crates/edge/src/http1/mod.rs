@@ -6,6 +6,7 @@
 
 pub mod chunked;
 pub mod fields;
+mod names;
 
 /// Where a message's content ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -97,7 +97,9 @@ pub fn authority(bytes: &[u8]) -> Option<String> {
     }
     // A colon without a port says nothing.
     let named = if port.is_empty() { host } else { bytes };
-    String::from_utf8(named.to_ascii_lowercase()).ok()
+    let mut named = String::from(std::str::from_utf8(named).ok()?);
+    named.make_ascii_lowercase();
+    Some(named)
 }
 
 /// Digits of a number that fits, or nothing.
@@ -109,10 +111,22 @@ fn is_port(digits: &[u8]) -> bool {
     number.is_some()
 }
 
-/// Bytes of a registered name that no two programs read differently.
 fn is_of_name(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+    OF_NAME.get(usize::from(byte)).is_some_and(|is_of_name| *is_of_name)
 }
+
+/// Bytes of a registered name that no two programs read differently.
+#[expect(clippy::indexing_slicing, reason = "run by the compiler, which checks each index")]
+const OF_NAME: [bool; 256] = {
+    let mut is_of_name = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        is_of_name[byte as usize] =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        byte += 1;
+    }
+    is_of_name
+};
 
 #[cfg(test)]
 mod tests {
