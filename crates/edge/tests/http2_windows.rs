@@ -225,3 +225,17 @@ fn a_reader_that_stands_still_stops_the_client() {
         assert_eq!((reset.kind, reset.error_code()), (RST_STREAM, frames::FLOW_CONTROL_ERROR));
     });
 }
+
+#[test]
+fn a_refused_head_is_answered_though_its_content_comes() {
+    with_server(&plain(), &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let head = with_field(1, frames::END_HEADERS, "POST", "expect", "a miracle");
+        let content = frames::frame(DATA, frames::END_STREAM, 1, &[b'x'; 1_000]);
+        wire.send(&[head, content].concat()).await.expect("written");
+        let answer = wire.wait_for(&[HEADERS, RST_STREAM]).await.expect("an answer");
+        assert_eq!(answer.payload.get(..5), Some(&b"\x08\x03417"[..]));
+        let content = wire.wait_for(&[DATA, RST_STREAM]).await.expect("content");
+        assert_eq!((content.kind, content.flags), (DATA, frames::END_STREAM), "{content:?}");
+    });
+}
