@@ -239,3 +239,34 @@ fn a_refused_head_is_answered_though_its_content_comes() {
         assert_eq!((content.kind, content.flags), (DATA, frames::END_STREAM), "{content:?}");
     });
 }
+
+#[test]
+fn a_stream_that_waits_for_a_more_urgent_one_is_not_given_up() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(200), ..plain() };
+    let handler = |_: Exchange| async { Answer::new(Body::from(Bytes::from(vec![b'x'; 200_000]))) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let settings = frames::frame(frames::SETTINGS, 0, 0, &[0, 4, 0x7f, 0, 0, 0]);
+        wire.send(&settings).await.expect("written");
+        for (stream, urgency) in [(1, "u=5"), (3, "u=1")] {
+            let flags = frames::END_HEADERS | frames::END_STREAM;
+            let head = with_field(stream, flags, "GET", "priority", urgency);
+            wire.send(&head).await.expect("written");
+        }
+        // The connection's window is what is short, all the time.
+        let (mut received, mut window) = ([0, 0], 65_535);
+        while received.iter().sum::<usize>() < 400_000 {
+            let frame = wire.wait_for(&[DATA, RST_STREAM, GOAWAY]).await.expect("it lives");
+            assert_eq!(frame.kind, DATA, "{frame:?} after {received:?}");
+            received[usize::from(frame.stream == 3)] += frame.payload.len();
+            window -= frame.payload.len();
+            if window == 0 {
+                clock::sleep(Duration::from_millis(40)).await;
+                window = 20_000;
+                let update = frames::frame(WINDOW_UPDATE, 0, 0, &20_000_u32.to_be_bytes());
+                wire.send(&update).await.expect("the connection lives");
+            }
+        }
+        assert_eq!(received, [200_000, 200_000]);
+    });
+}

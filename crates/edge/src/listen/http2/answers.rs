@@ -153,6 +153,8 @@ impl<H: Handler> Engine<H> {
                 continue;
             }
             let Priority { urgency, is_incremental } = stream.priority;
+            // From here on it is we who let it wait, for others that are more urgent.
+            stream.blocked_since = None;
             let has_had_its_turn = is_incremental && stream.id <= turn;
             let rank = (urgency, is_incremental, has_had_its_turn, stream.id);
             if best.is_none_or(|(known, _)| rank < known) {
@@ -198,7 +200,6 @@ impl<H: Handler> Engine<H> {
         content.advance(sent);
         let taken = i64::try_from(sent).unwrap_or(i64::MAX);
         stream.window -= taken;
-        stream.blocked_since = None;
         self.window -= taken;
         self.budget.earn(sent);
         if is_last {
