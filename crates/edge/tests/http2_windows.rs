@@ -270,3 +270,21 @@ fn a_stream_that_waits_for_a_more_urgent_one_is_not_given_up() {
         assert_eq!(received, [200_000, 200_000]);
     });
 }
+
+#[test]
+fn a_head_has_its_whole_time_whatever_came_before_it() {
+    let settings = Listen { head_timeout: Duration::from_millis(150), ..plain() };
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let heads: Vec<u8> = (0..10).flat_map(|n| frames::get(2 * n + 1, "/")).collect();
+        // At no pause is a head whole.
+        for piece in heads.chunks(heads.len() / 10 + 1) {
+            wire.send(piece).await.expect("the connection lives");
+            clock::sleep(Duration::from_millis(40)).await;
+        }
+        for _ in 0..10 {
+            let answer = wire.wait_for(&[DATA, GOAWAY]).await.expect("an answer");
+            assert_eq!(answer.kind, DATA, "{answer:?}");
+        }
+    });
+}

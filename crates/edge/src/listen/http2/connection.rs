@@ -104,8 +104,10 @@ struct Connection<S, H> {
     idle: Deadline,
     /// Requests at the last look.
     seen: u64,
-    /// Set while part of a head is here.
-    head: Option<Deadline>,
+    /// There were streams at the last look.
+    is_busy: bool,
+    /// Set while part of a head is here: which, and when it must be whole.
+    head: Option<(u64, Deadline)>,
     /// Bytes that the socket had taken when it was full, and when it must have taken more.
     blocked: Option<(u64, Deadline)>,
     /// When the first stream that waits for a window has waited too long.
@@ -227,7 +229,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// A head has its own deadline, however it is cut.
     fn is_head_too_slow(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.session.is_in_head() {
+        let Some(head) = self.session.head() else {
             self.head = None;
             return false;
         }

@@ -24,12 +24,14 @@ pub struct Session<H> {
     pub(super) engine: Engine<H>,
     /// Read and not taken yet: part of a frame, or what waits until the output is not full.
     held: BytesMut,
+    /// How often something came that was no part of a head that still goes on.
+    moves: u64,
 }
 
 impl<H: Handler> Session<H> {
     pub(super) fn new(context: Context<H>, input: BytesMut) -> Session<H> {
         let most = context.settings.http1.limits.head_bytes.saturating_mul(LONGEST_BLOCK);
-        Session { inbound: Inbound::new(most), engine: Engine::new(context), held: input }
+        Session { inbound: Inbound::new(most), engine: Engine::new(context), held: input, moves: 0 }
     }
 
     /// Begins one for whoever brings his own bytes.
@@ -95,11 +97,15 @@ impl<H: Handler> Session<H> {
             at += taken;
         }
         self.inbound.tidy();
+        self.moves += u64::from(at > 0 && !self.inbound.is_in_block());
         Ok(at)
     }
 
-    /// True while part of a frame or of a field block is here, and only the client can go on.
-    pub(super) fn is_in_head(&self) -> bool {
-        self.inbound.is_in_block() || (!self.held.is_empty() && !self.engine.output.is_full())
+    /// While part of a frame or of a field block is here, and only the client can go on: which one,
+    /// by number.
+    pub(super) fn head(&self) -> Option<u64> {
+        let is_in_head =
+            self.inbound.is_in_block() || (!self.held.is_empty() && !self.engine.output.is_full());
+        is_in_head.then_some(self.moves)
     }
 }
