@@ -90,14 +90,15 @@ impl<H: Handler> Session<H> {
     /// Takes events until they end or the output is full; says how many bytes they had.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut at = 0;
-        while !self.engine.output.is_full()
+        // What takes no bytes does not wait: nothing would come that asks for it again.
+        while (self.inbound.is_at_end_of_data() || !self.engine.output.is_full())
             && let Some((event, taken)) = self.inbound.next(bytes.get(at..).unwrap_or_default())?
         {
             self.engine.take(event)?;
             at += taken;
         }
-        self.inbound.tidy();
         self.moves += u64::from(at > 0 && !self.inbound.is_in_block());
+        self.inbound.tidy();
         Ok(at)
     }
 
