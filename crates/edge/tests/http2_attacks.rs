@@ -401,6 +401,11 @@ fn each_violation_of_framing_gets_the_error_of_the_rfc() {
             [get(1, "/"), frame(PUSH_PROMISE, END_HEADERS, 1, &[0, 0, 0, 2])].concat(),
             Connection(PROTOCOL_ERROR),
         ),
+        (
+            "RFC 9218 §2.1 SETTINGS_NO_RFC7540_PRIORITIES that is neither 0 nor 1",
+            frame(SETTINGS, 0, 0, &[0, 9, 0, 0, 0, 2]),
+            Connection(PROTOCOL_ERROR),
+        ),
         ("§6.7 PING on a stream", frame(PING, 0, 1, &[0; 8]), Connection(PROTOCOL_ERROR)),
         ("§6.7 PING of wrong size", frame(PING, 0, 0, &[0; 7]), Connection(FRAME_SIZE_ERROR)),
         ("§6.8 GOAWAY on a stream", frame(GOAWAY, 0, 1, &[0; 8]), Connection(PROTOCOL_ERROR)),

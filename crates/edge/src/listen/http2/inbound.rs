@@ -343,7 +343,10 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
 fn check_settings(payload: &[u8]) -> Result<(), Fault> {
     for (id, value) in settings(payload) {
         match id {
-            setting::ENABLE_PUSH if value > 1 => return Err(WRONG),
+            // RFC 9218 §2.1 says the same of its own.
+            setting::ENABLE_PUSH | setting::NO_RFC7540_PRIORITIES if value > 1 => {
+                return Err(WRONG);
+            }
             setting::INITIAL_WINDOW_SIZE if value > MAX_WINDOW => {
                 return Err(Fault(Code::FLOW_CONTROL_ERROR));
             }
