@@ -57,14 +57,15 @@ impl<H: Handler> Engine<H> {
             frame::write(self.output.bytes(), kind::DATA, flag::END_STREAM, id, &bytes);
             self.window -= i64::try_from(length).unwrap_or(i64::MAX);
         }
-        self.budget.earn(length);
+        self.budget.answered();
+        self.budget.sent(length);
     }
 
     /// Sends the head of a stream's answer; content follows in [`Engine::send_contents`].
     pub(super) fn begin_answer(&mut self, id: u32, answer: Answer) {
         let is_head = self.find(id).is_some_and(|stream| stream.is_head);
         let (follows, body) = self.write_head(id, is_head, answer);
-        self.budget.earn(0);
+        self.budget.answered();
         if follows == Follows::Nothing {
             self.finish(id);
             return;
@@ -201,7 +202,7 @@ impl<H: Handler> Engine<H> {
         let taken = i64::try_from(sent).unwrap_or(i64::MAX);
         stream.window -= taken;
         self.window -= taken;
-        self.budget.earn(sent);
+        self.budget.sent(sent);
         if is_last {
             self.finish(id);
         }
