@@ -305,6 +305,23 @@ fn a_connection_without_a_request_ends_sooner_than_one_between_requests() {
 }
 
 #[test]
+fn a_long_request_takes_nothing_from_the_time_between_requests() {
+    let settings = Listen { idle_timeout: Duration::from_millis(300), ..plain() };
+    let handler = |_: Exchange| async {
+        clock::sleep(Duration::from_millis(500)).await;
+        Answer::new("late")
+    };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let began = clock::now();
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&frames::get(1, "/")).await.expect("written");
+        wire.wait_for(&[GOAWAY]).await.expect("a GOAWAY");
+        let took = clock::now() - began;
+        assert!(took >= Duration::from_millis(800), "{took:?}");
+    });
+}
+
+#[test]
 fn a_quiet_origin_is_never_the_clients_fault() {
     let settings = Listen {
         blocked_write_timeout: Duration::from_millis(50),

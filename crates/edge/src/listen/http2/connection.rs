@@ -78,6 +78,7 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
         settings,
         idle: Deadline::new(first_request),
         seen: 0,
+        is_busy: false,
         head: None,
         blocked: None,
         owed: None,
@@ -218,7 +219,9 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     }
 
     fn is_idle_too_long(&mut self, context: &mut Context<'_>) -> bool {
-        if self.seen != self.session.engine.requests || !self.session.engine.streams.is_empty() {
+        let is_busy = !self.session.engine.streams.is_empty();
+        let was_busy = std::mem::replace(&mut self.is_busy, is_busy);
+        if self.seen != self.session.engine.requests || is_busy || was_busy {
             self.seen = self.session.engine.requests;
             if self.seen > 0 {
                 self.idle.set(clock::now() + self.settings.http1.idle_timeout);
@@ -232,10 +235,12 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         let Some(head) = self.session.head() else {
             self.head = None;
             return false;
+        };
+        if self.head.as_ref().is_none_or(|(known, _)| *known != head) {
+            let limit = self.settings.http1.head_timeout;
+            self.head = Some((head, Deadline::new(clock::now() + limit)));
         }
-        let limit = self.settings.http1.head_timeout;
-        let deadline = self.head.get_or_insert_with(|| Deadline::new(clock::now() + limit));
-        deadline.poll_passed(context).is_ready()
+        self.head.as_mut().is_some_and(|(_, deadline)| deadline.poll_passed(context).is_ready())
     }
 
     /// True if the client reads nothing though there is something to read.
