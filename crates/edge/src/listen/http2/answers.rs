@@ -153,9 +153,9 @@ impl<H: Handler> Engine<H> {
                 stream.blocked_since.get_or_insert(now);
                 continue;
             }
-            let Priority { urgency, is_incremental } = stream.priority;
             // From here on it is we who let it wait, for others that are more urgent.
             stream.blocked_since = None;
+            let Priority { urgency, is_incremental } = stream.priority;
             let has_had_its_turn = is_incremental && stream.id <= turn;
             let rank = (urgency, is_incremental, has_had_its_turn, stream.id);
             if best.is_none_or(|(known, _)| rank < known) {
@@ -243,6 +243,7 @@ impl<H: Handler> Engine<H> {
         let out = self.output.bytes();
         let at = out.len();
         out.resize(at + HEAD_BYTES, 0);
+        self.encoder.begin_trailers(out);
         for (name, value) in trailers {
             if !is_left_out(name.as_str().as_bytes()) {
                 self.encoder.literal(name.as_str().as_bytes(), value.as_bytes(), out);
