@@ -25,6 +25,10 @@ use crate::listen::settings::Settings;
 /// Room for one read: a full frame.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Rounds of reading, working and writing before the other connections of this core have their turn: each
+/// is some hundred requests at most, or a full output.
+const MOST_ROUNDS: u32 = 8;
+
 /// Time that a client has to answer our GOAWAY and go.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -136,7 +140,9 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     /// Reads, works and writes until each of them has to wait. What is made meanwhile leaves in one
     /// write.
     fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        let mut rounds = 0;
         loop {
+            rounds += 1;
             self.session.engine.wakes.begin(context.waker());
             let mut is_at_work = self.session.engine.work() == Work::Some;
             if !self.session.engine.output.is_full() {
@@ -146,14 +152,23 @@ impl<S: Stream, H: Handler> Connection<S, H> {
                 is_at_work |= self.poll_read(context)?;
             }
             let is_full = self.session.engine.output.is_full();
-            if is_at_work && !is_full {
+            let has_had_its_turn = rounds >= MOST_ROUNDS;
+            if is_at_work && !is_full && !has_had_its_turn {
                 continue;
             }
-            match self.session.engine.output.poll_send(&mut self.io, context) {
-                Poll::Ready(Ok(())) if is_full => {}
-                Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
+            let is_sent = match self.session.engine.output.poll_send(&mut self.io, context) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
                 Poll::Ready(Err(_)) => return Err(End::Closed),
+            };
+            let goes_on = if is_full { is_sent } else { is_at_work };
+            if goes_on && !has_had_its_turn {
+                continue;
             }
+            if goes_on {
+                context.waker().wake_by_ref();
+            }
+            return Ok(());
         }
     }
 
