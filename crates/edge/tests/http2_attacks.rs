@@ -159,6 +159,15 @@ fn settings_flood() {
 }
 
 #[test]
+fn settings_flood_in_a_single_frame() {
+    let windows = [0, 4, 0, 1, 0, 0, 0, 4, 0, 2, 0, 0].repeat(1_000);
+    attack(&[ENHANCE_YOUR_CALM], b"", move |n| match n {
+        0 => frame(SETTINGS, 0, 0, &windows),
+        _ => Vec::new(),
+    });
+}
+
+#[test]
 fn ping_flood() {
     attack(&[ENHANCE_YOUR_CALM], b"", |_| frame(PING, 0, 0, &[7; 8]));
 }
