@@ -16,13 +16,14 @@ use forebay_edge::config::listen::{Listen, Protocol};
 use forebay_edge::error::{Error, ErrorKind};
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_signals::clock;
+use http::header::ETAG;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::{BodyExt, Collected, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use listening::frames::{self, DATA, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, Wire};
+use listening::frames::{self, DATA, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, SETTINGS, Wire};
 use listening::{Server, echo, listen, until, with_server};
 use tokio::net::TcpStream;
 
@@ -301,6 +302,42 @@ fn a_connection_without_a_request_ends_sooner_than_one_between_requests() {
             drop(wire);
         }
         until("both are closed", || server.entrance.counters().open.value() == 0).await;
+    });
+}
+
+#[test]
+fn a_long_request_takes_nothing_from_the_time_between_requests() {
+    let settings = Listen { idle_timeout: Duration::from_millis(300), ..plain() };
+    let handler = |_: Exchange| async {
+        clock::sleep(Duration::from_millis(500)).await;
+        Answer::new("late")
+    };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let began = clock::now();
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&frames::get(1, "/")).await.expect("written");
+        wire.wait_for(&[GOAWAY]).await.expect("a GOAWAY");
+        let took = clock::now() - began;
+        assert!(took >= Duration::from_millis(800), "{took:?}");
+    });
+}
+
+#[test]
+fn trailers_tell_of_a_smaller_table_if_nothing_did_before() {
+    let handler = |_: Exchange| async {
+        let trailers = HeaderMap::from_iter([(ETAG, HeaderValue::from_static("7"))]);
+        let frames = [Frame::data(Bytes::from("content")), Frame::trailers(trailers)];
+        Answer::new(Body::stream(Frames::<Error>::new(frames)))
+    };
+    with_server(&plain(), &Admit::default(), handler, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        wire.send(&frames::frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await.expect("written");
+        wire.send(&frames::get(1, "/")).await.expect("written");
+        wire.wait_for(&[HEADERS]).await.expect("an answer");
+        let smaller = frames::frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 0, 0, 0, 4, 0, 0, 0, 9]);
+        wire.send(&smaller).await.expect("written");
+        let trailers = wire.wait_for(&[HEADERS]).await.expect("trailers");
+        assert_eq!(trailers.payload.first(), Some(&0x20), "RFC 7541 §4.2: {trailers:?}");
     });
 }
 

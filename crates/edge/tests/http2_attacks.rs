@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::Protocol;
-use forebay_edge::exchange::{Answer, Exchange};
+use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_signals::clock;
 use listening::frames::{
     ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM,
@@ -34,8 +34,14 @@ const FIRST_OF_TABLE: u8 = 0x3e;
 /// Rounds that an attack would go on for.
 const ROUNDS: u32 = 20_000;
 
-fn never(_: Exchange) -> impl Future<Output = Answer> + Send {
-    std::future::pending()
+/// Answers nothing but what is asked for with this path.
+const LONG: &str = "/long";
+
+async fn never(exchange: Exchange) -> Answer {
+    if exchange.head.uri.path() == LONG {
+        return Answer::new(Body::from("x".repeat(ROUNDS as usize)));
+    }
+    std::future::pending().await
 }
 
 /// Sends `begin`, then the rounds, until the server says GOAWAY with one of `codes`.
@@ -113,6 +119,15 @@ fn rapid_reset_in_small_steps() {
 }
 
 #[test]
+fn rapid_reset_paid_with_content_of_single_bytes() {
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    attack_paced(&[ENHANCE_YOUR_CALM], &[no_window, get(1, LONG)].concat(), 1, |n| {
+        let byte = frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1]);
+        [byte, get(stream(n + 1), "/"), reset(stream(n + 1))].concat()
+    });
+}
+
+#[test]
 fn continuation_flood() {
     let begin = frame(HEADERS, 0, 1, &block(&request("/")));
     let more = block(&[("x", "0123456789")]);
@@ -141,6 +156,15 @@ fn hpack_bomb() {
 #[test]
 fn settings_flood() {
     attack(&[ENHANCE_YOUR_CALM], b"", |_| frame(SETTINGS, 0, 0, &[0, 4, 0, 1, 0, 0]));
+}
+
+#[test]
+fn settings_flood_in_a_single_frame() {
+    let windows = [0, 4, 0, 1, 0, 0, 0, 4, 0, 2, 0, 0].repeat(1_000);
+    attack(&[ENHANCE_YOUR_CALM], b"", move |n| match n {
+        0 => frame(SETTINGS, 0, 0, &windows),
+        _ => Vec::new(),
+    });
 }
 
 #[test]
@@ -384,6 +408,11 @@ fn each_violation_of_framing_gets_the_error_of_the_rfc() {
         (
             "§6.5.2 ENABLE_PUSH of 2",
             frame(SETTINGS, 0, 0, &[0, 2, 0, 0, 0, 2]),
+            Connection(PROTOCOL_ERROR),
+        ),
+        (
+            "RFC 9218 §2.1 SETTINGS_NO_RFC7540_PRIORITIES that is neither 0 nor 1",
+            frame(SETTINGS, 0, 0, &[0, 9, 0, 0, 0, 2]),
             Connection(PROTOCOL_ERROR),
         ),
         (

@@ -225,3 +225,66 @@ fn a_reader_that_stands_still_stops_the_client() {
         assert_eq!((reset.kind, reset.error_code()), (RST_STREAM, frames::FLOW_CONTROL_ERROR));
     });
 }
+
+#[test]
+fn a_refused_head_is_answered_though_its_content_comes() {
+    with_server(&plain(), &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let head = with_field(1, frames::END_HEADERS, "POST", "expect", "a miracle");
+        let content = frames::frame(DATA, frames::END_STREAM, 1, &[b'x'; 1_000]);
+        wire.send(&[head, content].concat()).await.expect("written");
+        let answer = wire.wait_for(&[HEADERS, RST_STREAM]).await.expect("an answer");
+        assert_eq!(answer.payload.get(..5), Some(&b"\x08\x03417"[..]));
+        let content = wire.wait_for(&[DATA, RST_STREAM]).await.expect("content");
+        assert_eq!((content.kind, content.flags), (DATA, frames::END_STREAM), "{content:?}");
+    });
+}
+
+#[test]
+fn a_stream_that_waits_for_a_more_urgent_one_is_not_given_up() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(200), ..plain() };
+    let handler = |_: Exchange| async { Answer::new(Body::from(Bytes::from(vec![b'x'; 200_000]))) };
+    with_server(&settings, &Admit::default(), handler, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let settings = frames::frame(frames::SETTINGS, 0, 0, &[0, 4, 0x7f, 0, 0, 0]);
+        wire.send(&settings).await.expect("written");
+        for (stream, urgency) in [(1, "u=5"), (3, "u=1")] {
+            let flags = frames::END_HEADERS | frames::END_STREAM;
+            let head = with_field(stream, flags, "GET", "priority", urgency);
+            wire.send(&head).await.expect("written");
+        }
+        // The connection's window is what is short, all the time.
+        let (mut received, mut window) = ([0, 0], 65_535);
+        while received.iter().sum::<usize>() < 400_000 {
+            let frame = wire.wait_for(&[DATA, RST_STREAM, GOAWAY]).await.expect("it lives");
+            assert_eq!(frame.kind, DATA, "{frame:?} after {received:?}");
+            received[usize::from(frame.stream == 3)] += frame.payload.len();
+            window -= frame.payload.len();
+            if window == 0 {
+                clock::sleep(Duration::from_millis(40)).await;
+                window = 20_000;
+                let update = frames::frame(WINDOW_UPDATE, 0, 0, &20_000_u32.to_be_bytes());
+                wire.send(&update).await.expect("the connection lives");
+            }
+        }
+        assert_eq!(received, [200_000, 200_000]);
+    });
+}
+
+#[test]
+fn a_head_has_its_whole_time_whatever_came_before_it() {
+    let settings = Listen { head_timeout: Duration::from_millis(150), ..plain() };
+    with_server(&settings, &Admit::default(), echo, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let heads: Vec<u8> = (0..10).flat_map(|n| frames::get(2 * n + 1, "/")).collect();
+        // At no pause is a head whole.
+        for piece in heads.chunks(heads.len() / 10 + 1) {
+            wire.send(piece).await.expect("the connection lives");
+            clock::sleep(Duration::from_millis(40)).await;
+        }
+        for _ in 0..10 {
+            let answer = wire.wait_for(&[DATA, GOAWAY]).await.expect("an answer");
+            assert_eq!(answer.kind, DATA, "{answer:?}");
+        }
+    });
+}

@@ -57,14 +57,15 @@ impl<H: Handler> Engine<H> {
             frame::write(self.output.bytes(), kind::DATA, flag::END_STREAM, id, &bytes);
             self.window -= i64::try_from(length).unwrap_or(i64::MAX);
         }
-        self.budget.earn(length);
+        self.budget.answered();
+        self.budget.sent(length);
     }
 
     /// Sends the head of a stream's answer; content follows in [`Engine::send_contents`].
     pub(super) fn begin_answer(&mut self, id: u32, answer: Answer) {
         let is_head = self.find(id).is_some_and(|stream| stream.is_head);
         let (follows, body) = self.write_head(id, is_head, answer);
-        self.budget.earn(0);
+        self.budget.answered();
         if follows == Follows::Nothing {
             self.finish(id);
             return;
@@ -152,6 +153,8 @@ impl<H: Handler> Engine<H> {
                 stream.blocked_since.get_or_insert(now);
                 continue;
             }
+            // From here on it is we who let it wait, for others that are more urgent.
+            stream.blocked_since = None;
             let Priority { urgency, is_incremental } = stream.priority;
             let has_had_its_turn = is_incremental && stream.id <= turn;
             let rank = (urgency, is_incremental, has_had_its_turn, stream.id);
@@ -198,9 +201,8 @@ impl<H: Handler> Engine<H> {
         content.advance(sent);
         let taken = i64::try_from(sent).unwrap_or(i64::MAX);
         stream.window -= taken;
-        stream.blocked_since = None;
         self.window -= taken;
-        self.budget.earn(sent);
+        self.budget.sent(sent);
         if is_last {
             self.finish(id);
         }
@@ -241,6 +243,7 @@ impl<H: Handler> Engine<H> {
         let out = self.output.bytes();
         let at = out.len();
         out.resize(at + HEAD_BYTES, 0);
+        self.encoder.begin_trailers(out);
         for (name, value) in trailers {
             if !is_left_out(name.as_str().as_bytes()) {
                 self.encoder.literal(name.as_str().as_bytes(), value.as_bytes(), out);

@@ -44,10 +44,16 @@ impl Budget {
         self.resets.take()
     }
 
-    /// A frame of so many bytes went out: a client answers each with a `WINDOW_UPDATE` or two.
-    pub(super) fn earn(&mut self, bytes: usize) {
-        self.control.give(2 + u32::try_from(bytes / 2048).unwrap_or(u32::MAX));
+    /// An answer has begun.
+    pub(super) fn answered(&mut self) {
+        self.sent(0);
         self.resets.give(1);
+    }
+
+    /// A frame of so many bytes went out: a client answers each with a `WINDOW_UPDATE` or two. It pays
+    /// for no reset: a client chooses by its windows how small frames are, and how many.
+    pub(super) fn sent(&mut self, bytes: usize) {
+        self.control.give(2 + u32::try_from(bytes / 2048).unwrap_or(u32::MAX));
     }
 }
 
@@ -92,7 +98,7 @@ mod tests {
         let spent = (0..10_000).take_while(|_| budget.steer().is_ok()).count();
         assert!((200..300).contains(&spent), "{spent}");
         for _ in 0..1_000 {
-            budget.earn(100);
+            budget.answered();
             assert_eq!(budget.steer(), Ok(()));
             assert_eq!(budget.reset(), Ok(()));
         }

@@ -25,6 +25,10 @@ use crate::listen::settings::Settings;
 /// Room for one read: a full frame.
 const READ_BYTES: usize = 16 * 1024;
 
+/// Rounds of reading, working and writing before the other connections of this core have their turn: each
+/// is some hundred requests at most, or a full output.
+const MOST_ROUNDS: u32 = 8;
+
 /// Time that a client has to answer our GOAWAY and go.
 const GOING: Duration = Duration::from_secs(2);
 
@@ -78,6 +82,7 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
         settings,
         idle: Deadline::new(first_request),
         seen: 0,
+        is_busy: false,
         head: None,
         blocked: None,
         owed: None,
@@ -104,8 +109,10 @@ struct Connection<S, H> {
     idle: Deadline,
     /// Requests at the last look.
     seen: u64,
-    /// Set while part of a head is here.
-    head: Option<Deadline>,
+    /// There were streams at the last look.
+    is_busy: bool,
+    /// Set while part of a head is here: which, and when it must be whole.
+    head: Option<(u64, Deadline)>,
     /// Bytes that the socket had taken when it was full, and when it must have taken more.
     blocked: Option<(u64, Deadline)>,
     /// When the first stream that waits for a window has waited too long.
@@ -133,7 +140,9 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     /// Reads, works and writes until each of them has to wait. What is made meanwhile leaves in one
     /// write.
     fn work(&mut self, context: &mut Context<'_>) -> Result<(), End> {
+        let mut rounds = 0;
         loop {
+            rounds += 1;
             self.session.engine.wakes.begin(context.waker());
             let mut is_at_work = self.session.engine.work() == Work::Some;
             if !self.session.engine.output.is_full() {
@@ -143,14 +152,23 @@ impl<S: Stream, H: Handler> Connection<S, H> {
                 is_at_work |= self.poll_read(context)?;
             }
             let is_full = self.session.engine.output.is_full();
-            if is_at_work && !is_full {
+            let has_had_its_turn = rounds >= MOST_ROUNDS;
+            if is_at_work && !is_full && !has_had_its_turn {
                 continue;
             }
-            match self.session.engine.output.poll_send(&mut self.io, context) {
-                Poll::Ready(Ok(())) if is_full => {}
-                Poll::Ready(Ok(())) | Poll::Pending => return Ok(()),
+            let is_sent = match self.session.engine.output.poll_send(&mut self.io, context) {
+                Poll::Ready(Ok(())) => true,
+                Poll::Pending => false,
                 Poll::Ready(Err(_)) => return Err(End::Closed),
+            };
+            let goes_on = if is_full { is_sent } else { is_at_work };
+            if goes_on && !has_had_its_turn {
+                continue;
             }
+            if goes_on {
+                context.waker().wake_by_ref();
+            }
+            return Ok(());
         }
     }
 
@@ -216,7 +234,9 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     }
 
     fn is_idle_too_long(&mut self, context: &mut Context<'_>) -> bool {
-        if self.seen != self.session.engine.requests || !self.session.engine.streams.is_empty() {
+        let is_busy = !self.session.engine.streams.is_empty();
+        let was_busy = std::mem::replace(&mut self.is_busy, is_busy);
+        if self.seen != self.session.engine.requests || is_busy || was_busy {
             self.seen = self.session.engine.requests;
             if self.seen > 0 {
                 self.idle.set(clock::now() + self.settings.http1.idle_timeout);
@@ -227,13 +247,15 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// A head has its own deadline, however it is cut.
     fn is_head_too_slow(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.session.is_in_head() {
+        let Some(head) = self.session.head() else {
             self.head = None;
             return false;
+        };
+        if self.head.as_ref().is_none_or(|(known, _)| *known != head) {
+            let limit = self.settings.http1.head_timeout;
+            self.head = Some((head, Deadline::new(clock::now() + limit)));
         }
-        let limit = self.settings.http1.head_timeout;
-        let deadline = self.head.get_or_insert_with(|| Deadline::new(clock::now() + limit));
-        deadline.poll_passed(context).is_ready()
+        self.head.as_mut().is_some_and(|(_, deadline)| deadline.poll_passed(context).is_ready())
     }
 
     /// True if the client reads nothing though there is something to read.

@@ -189,6 +189,8 @@ impl<H: Handler> Engine<H> {
     fn take_settings(&mut self, payload: &[u8]) -> Result<(), Fault> {
         self.budget.steer()?;
         for (id, value) in settings(payload) {
+            // A frame has room for thousands, each of which may move the windows of all streams.
+            self.budget.steer()?;
             match id {
                 setting::HEADER_TABLE_SIZE => self.encoder.resize(value as usize),
                 setting::INITIAL_WINDOW_SIZE => {

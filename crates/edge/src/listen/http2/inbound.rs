@@ -116,6 +116,11 @@ impl Inbound {
         self.open.is_some()
     }
 
+    /// True if the next event is the end of a frame of content, which is there without another byte.
+    pub(super) fn is_at_end_of_data(&self) -> bool {
+        matches!(self.at, At::Data(Left { content: 0, padding: 0, .. }))
+    }
+
     /// The next event in `bytes`, and how many of them it took; `None` if it is not whole yet.
     pub(super) fn next<'a>(
         &'a mut self,
@@ -140,7 +145,7 @@ impl Inbound {
 
     fn data<'a>(&mut self, bytes: &'a [u8], mut left: Left) -> Option<(Event<'a>, usize)> {
         let stream = left.stream;
-        if left.content == 0 && left.padding == 0 {
+        if self.is_at_end_of_data() {
             self.at = At::Frame;
             let event = if left.ends { Event::DataEnds { stream } } else { Event::Nothing };
             return Some((event, 0));
@@ -338,7 +343,10 @@ pub(super) fn settings(payload: &[u8]) -> impl Iterator<Item = (u16, u32)> + '_ 
 fn check_settings(payload: &[u8]) -> Result<(), Fault> {
     for (id, value) in settings(payload) {
         match id {
-            setting::ENABLE_PUSH if value > 1 => return Err(WRONG),
+            // RFC 9218 §2.1 says the same of its own.
+            setting::ENABLE_PUSH | setting::NO_RFC7540_PRIORITIES if value > 1 => {
+                return Err(WRONG);
+            }
             setting::INITIAL_WINDOW_SIZE if value > MAX_WINDOW => {
                 return Err(Fault(Code::FLOW_CONTROL_ERROR));
             }

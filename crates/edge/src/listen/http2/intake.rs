@@ -28,10 +28,11 @@ impl<H: Handler> Engine<H> {
             // §5.1: what was on the way when we reset it is let pass.
             return if was_reset { Ok(()) } else { Err(Fault(Code::STREAM_CLOSED)) };
         };
-        let Some(feed) = stream.feed.as_mut().filter(|_| !stream.has_ended) else {
+        if stream.has_ended {
             return self.break_stream(id, Code::STREAM_CLOSED);
-        };
-        if feed.count(counts).is_err() {
+        }
+        // A head that was refused has no feed: its content is let pass until the answer is out.
+        if stream.feed.as_mut().is_some_and(|feed| feed.count(counts).is_err()) {
             return self.break_stream(id, Code::FLOW_CONTROL_ERROR);
         }
         stream.credit += unread;

@@ -24,12 +24,14 @@ pub struct Session<H> {
     pub(super) engine: Engine<H>,
     /// Read and not taken yet: part of a frame, or what waits until the output is not full.
     held: BytesMut,
+    /// How often something came that was no part of a head that still goes on.
+    moves: u64,
 }
 
 impl<H: Handler> Session<H> {
     pub(super) fn new(context: Context<H>, input: BytesMut) -> Session<H> {
         let most = context.settings.http1.limits.head_bytes.saturating_mul(LONGEST_BLOCK);
-        Session { inbound: Inbound::new(most), engine: Engine::new(context), held: input }
+        Session { inbound: Inbound::new(most), engine: Engine::new(context), held: input, moves: 0 }
     }
 
     /// Begins one for whoever brings his own bytes.
@@ -88,18 +90,23 @@ impl<H: Handler> Session<H> {
     /// Takes events until they end or the output is full; says how many bytes they had.
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut at = 0;
-        while !self.engine.output.is_full()
+        // What takes no bytes does not wait: nothing would come that asks for it again.
+        while (self.inbound.is_at_end_of_data() || !self.engine.output.is_full())
             && let Some((event, taken)) = self.inbound.next(bytes.get(at..).unwrap_or_default())?
         {
             self.engine.take(event)?;
             at += taken;
         }
+        self.moves += u64::from(at > 0 && !self.inbound.is_in_block());
         self.inbound.tidy();
         Ok(at)
     }
 
-    /// True while part of a frame or of a field block is here, and only the client can go on.
-    pub(super) fn is_in_head(&self) -> bool {
-        self.inbound.is_in_block() || (!self.held.is_empty() && !self.engine.output.is_full())
+    /// While part of a frame or of a field block is here, and only the client can go on: which one,
+    /// by number.
+    pub(super) fn head(&self) -> Option<u64> {
+        let is_in_head =
+            self.inbound.is_in_block() || (!self.held.is_empty() && !self.engine.output.is_full());
+        is_in_head.then_some(self.moves)
     }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
+use http_body_util::{BodyExt, Collected};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf};
 
 use super::*;
@@ -107,4 +108,40 @@ fn answers_that_are_ready_leave_in_one_write() {
         let (end, ()) = clock::timeout(Duration::from_secs(10), both).await.expect("in time");
         assert_eq!(end, End::Closed);
     });
+}
+
+fn session<H: crate::listen::Handler>(handler: H) -> Session<H> {
+    let asker = Client {
+        peer: None,
+        address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        scheme: Scheme::Http,
+        server_name: None,
+    };
+    Session::open(asker, &Listen::default(), &Admit::default(), handler)
+}
+
+#[test]
+fn the_end_of_content_is_told_though_the_output_fills_with_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = runtime.expect("a runtime starts");
+    let _timers = runtime.enter();
+    let mut session = session(|exchange: Exchange| async {
+        let content = exchange.body.collect().await.map(Collected::to_bytes);
+        Answer::new(Body::from(content.unwrap_or_default()))
+    });
+    let post = b"\x83\x86\x84\x01\x01a"; // POST, http, /, :authority a
+    let mut begin = requests(0);
+    begin.extend([0, 0, 6, 1, 4, 0, 0, 0, 1]);
+    begin.extend_from_slice(post);
+    session.exchange(&begin).expect("valid");
+    // One byte short of full, and one of a grant that goes into it.
+    session.engine.output.bytes().resize(64 * 1024 - 1, 0);
+    session.engine.credit = CONNECTION_WINDOW as usize / 2 - 1;
+    // Padding of no bytes, then the end.
+    session.receive(&[0, 0, 1, 0, 9, 0, 0, 0, 1, 0]).expect("valid");
+    assert!(session.engine.output.is_full());
+    assert!(session.engine.streams.iter().all(|stream| stream.has_ended));
+    session.engine.output.bytes().clear();
+    let answer = session.exchange(&[]).expect("valid");
+    assert_eq!(answer.get(3), Some(&1), "HEADERS: {answer:?}");
 }

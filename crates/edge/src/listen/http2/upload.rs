@@ -158,6 +158,8 @@ impl Drop for Feed {
     fn drop(&mut self) {
         let mut shared = lock(&self.queue);
         if shared.end.is_none() {
+            // Nobody counts it any more, and a part of it is of no use.
+            shared.content = BytesMut::new();
             let why = "stream broke inside the content";
             shared.end = Some(Err(Error::new(ErrorKind::ClientGone, why)));
         }
@@ -258,5 +260,26 @@ impl Drop for Upload {
         shared.taken += shared.content.len();
         shared.content = BytesMut::new();
         shared.feeder.wake_by_ref();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::admit::Admit;
+    use crate::config::listen::Listen;
+    use crate::listen::settings::Settings;
+
+    #[test]
+    fn what_a_broken_stream_has_left_is_given_up() {
+        let settings = Settings::new(&Listen::default(), &Admit::default()).http1;
+        let (mut feed, body) = open(None, 10, false, Waker::noop().clone(), &settings);
+        assert_eq!(feed.take(b"part"), Ok(0));
+        let held = Arc::clone(&feed.queue);
+        drop(feed);
+        assert_eq!(lock(&held).content.capacity(), 0);
+        let Body::Stream(mut body) = body else { panic!("a stream") };
+        let polled = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(polled, Poll::Ready(Some(Err(_)))), "{polled:?}");
     }
 }

@@ -97,12 +97,7 @@ impl Encoder {
 
     /// Begins a block with its status.
     pub fn begin(&mut self, status: http::StatusCode, out: &mut Vec<u8>) {
-        if let Some((least, last)) = self.resized.take() {
-            if least < last {
-                write_integer(out, 5, form::RESIZE, least);
-            }
-            write_integer(out, 5, form::RESIZE, last);
-        }
+        self.begin_trailers(out);
         let index = match status.as_u16() {
             200 => 8,
             204 => 9,
@@ -117,6 +112,16 @@ impl Encoder {
             }
         };
         write_integer(out, 7, form::INDEXED, index);
+    }
+
+    /// Begins a block without a status. Whatever the first block after a resize is, it tells of it (§4.2).
+    pub fn begin_trailers(&mut self, out: &mut Vec<u8>) {
+        if let Some((least, last)) = self.resized.take() {
+            if least < last {
+                write_integer(out, 5, form::RESIZE, least);
+            }
+            write_integer(out, 5, form::RESIZE, last);
+        }
     }
 
     /// Adds serialised lines (`name: value\r\n`), but those whose name `is_left_out`.
