@@ -2,7 +2,6 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_signals::clock;
@@ -11,7 +10,7 @@ use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use super::account;
 use crate::admit;
 use crate::cache::status::CacheStatus;
-use crate::edge::{Edge, Site, Snapshot};
+use crate::edge::{Edge, Snapshot};
 use crate::error::{Error, ErrorKind, Side};
 use crate::exchange::{Answer, Exchange};
 use crate::identity::X_REQUEST_ID;
@@ -37,25 +36,20 @@ impl Default for Notes {
     }
 }
 
-/// Finishes an answer, or makes one of an error.
+/// Finishes an answer where it lies: to move one costs a hit more than most of what is done here.
 pub(super) fn close(
     edge: &Edge,
     snapshot: &Snapshot,
     exchange: impl Borrow<Exchange> + Into<Box<Exchange>>,
     notes: Notes,
-    answer: Result<Answer, Error>,
-) -> Answer {
+    answer: &mut Answer,
+) {
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
-    let mut answer = match answer {
-        Ok(answer) => answer,
-        Err(error) => refusal(exchange.borrow(), site, &error),
-    };
     if let Some(site) = site.filter(|site| !site.route.answer_fields.is_empty()) {
-        route::edit_answer(&site.route.answer_fields, &mut answer);
+        route::edit_answer(&site.route.answer_fields, answer);
     }
-    sign(exchange.borrow(), &notes, &mut answer);
-    account::keep(edge, snapshot, exchange, notes, &mut answer);
-    answer
+    sign(exchange.borrow(), &notes, answer);
+    account::keep(edge, snapshot, exchange, notes, answer);
 }
 
 /// Says in the answer's own lines what the edge did with it.
@@ -72,8 +66,14 @@ fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
 }
 
 /// The answer for an error: the site's own page, if it has one.
-fn refusal(exchange: &Exchange, site: Option<&Arc<Site>>, error: &Error) -> Answer {
+pub(super) fn refusal(
+    snapshot: &Snapshot,
+    exchange: &Exchange,
+    notes: &Notes,
+    error: &Error,
+) -> Answer {
     let facts = error.facts();
+    let site = notes.site.and_then(|index| snapshot.sites.get(index));
     if facts.side == Side::Client {
         tracing::debug!(kind = facts.label, %error, "refused");
     } else {

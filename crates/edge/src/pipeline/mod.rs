@@ -28,7 +28,7 @@ use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::listen::{Handler, Reply};
 use crate::{admit, identity};
 use account::Underway;
-use closing::{Notes, close};
+use closing::{Notes, close, refusal};
 use errand::{Ask, Errand};
 use question::Question;
 
@@ -45,21 +45,25 @@ impl Handler for Pipeline {
             exchange.stamps.only_the_beginning();
         }
         let mut notes = Notes::default();
-        let answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
-            Ok(Way::Answered(answer)) => Ok(answer),
+        let mut answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
+            Ok(Way::Answered(answer)) => answer,
             Ok(Way::Asks(errand)) => {
                 // Boxed, as the errand is: the future is copied into its own box as a whole.
                 let mut underway = Underway::new(edge, &snapshot, Box::new(exchange), notes);
                 return Reply::Later(Box::pin(async move {
                     let (edge, snapshot, exchange, notes) = underway.parts();
                     let answer = errand.run(edge, snapshot, exchange, notes).await;
+                    let mut answer =
+                        answer.unwrap_or_else(|error| refusal(snapshot, exchange, notes, &error));
                     let (exchange, notes) = underway.end();
-                    close(&underway.edge, &underway.snapshot, exchange, notes, answer)
+                    close(&underway.edge, &underway.snapshot, exchange, notes, &mut answer);
+                    answer
                 }));
             }
-            Err(error) => Err(error),
+            Err(error) => refusal(&snapshot, &exchange, &notes, &error),
         };
-        Reply::Now(close(edge, &snapshot, exchange, notes, answer))
+        close(edge, &snapshot, exchange, notes, &mut answer);
+        Reply::Now(answer)
     }
 
     fn refuse(&self, mut exchange: Exchange, error: Error) -> Answer {
@@ -67,7 +71,9 @@ impl Handler for Pipeline {
         exchange.id = identity::new_id();
         let status = CacheStatus::own().because(error.facts().label);
         let notes = Notes { status, ..Notes::default() };
-        close(&self.0, &snapshot, exchange, notes, Err(error))
+        let mut answer = refusal(&snapshot, &exchange, &notes, &error);
+        close(&self.0, &snapshot, exchange, notes, &mut answer);
+        answer
     }
 }
 

@@ -78,7 +78,12 @@ pub(super) fn tag_held(asked: &HeaderMap, tag: Option<&[u8]>) -> Option<HeaderVa
 /// A stored encoding, if the client likes one better and it is there; otherwise one is made behind.
 fn encoded(edge: &Arc<Edge>, head: &Head, stored: &Stored, hits: u32) -> Option<Arc<Object>> {
     // A range is one of the identity: parts of two encodings never meet.
-    if !head.fields.contains_key(ACCEPT_ENCODING) || head.fields.contains_key(RANGE) {
+    let (mut wishes, mut is_ranged) = (false, false);
+    for name in head.fields.keys() {
+        wishes |= *name == ACCEPT_ENCODING;
+        is_ranged |= *name == RANGE;
+    }
+    if !wishes || is_ranged {
         return None;
     }
     if forbids_transform(&head.fields) {

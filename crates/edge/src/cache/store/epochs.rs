@@ -17,21 +17,33 @@ struct Slot {
 }
 
 /// One slot for many URLs.
-pub(super) struct Epochs(Box<[Slot]>);
+pub(super) struct Epochs {
+    slots: Box<[Slot]>,
+    /// The highest id that stands in any slot: an object above it needs no look at its own.
+    newest: AtomicU64,
+}
 
 impl Epochs {
     pub(super) fn new() -> Epochs {
-        Epochs((0..SLOTS).map(|_| Slot::default()).collect())
+        let slots = (0..SLOTS).map(|_| Slot::default()).collect();
+        Epochs { slots, newest: AtomicU64::new(0) }
     }
 
     /// Objects of this URL with an id up to `id` are gone.
     pub(super) fn purge(&self, url: u64, id: u64) {
+        self.newest.fetch_max(id, Ordering::AcqRel);
         self.slot(url).purged.fetch_max(id, Ordering::AcqRel);
     }
 
     /// Objects of this URL with an id up to `id` must be validated.
     pub(super) fn invalidate(&self, url: u64, id: u64) {
+        self.newest.fetch_max(id, Ordering::AcqRel);
         self.slot(url).invalidated.fetch_max(id, Ordering::AcqRel);
+    }
+
+    /// True if no URL at all was purged or invalidated since the object with this id was made.
+    pub(super) fn are_older_than(&self, id: u64) -> bool {
+        self.newest.load(Ordering::Acquire) < id
     }
 
     pub(super) fn purged(&self, url: u64) -> u64 {
@@ -44,6 +56,6 @@ impl Epochs {
 
     fn slot(&self, url: u64) -> &Slot {
         let at = usize::try_from(url % SLOTS as u64).expect("smaller than SLOTS");
-        &self.0[at]
+        &self.slots[at]
     }
 }

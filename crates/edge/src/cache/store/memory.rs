@@ -131,16 +131,18 @@ impl Memory {
             Found::Object(object) => object.id,
             Found::Varies(varying) => varying.id,
         };
-        let is_purged = self.place_beyond_url(key).is_some_and(|url| id <= self.epochs.purged(url));
+        let is_purged = !self.epochs.are_older_than(id)
+            && self.place_beyond_url(key).is_some_and(|url| id <= self.epochs.purged(url));
         (!is_purged).then_some(found)
     }
 
     /// True if this object may only be used after the origin has confirmed it (RFC 9111 §4.4).
     pub fn must_validate(&self, object: &Object) -> bool {
-        object.must_validate()
-            || self
-                .place_beyond_url(object.key())
-                .is_some_and(|url| object.id <= self.epochs.invalidated(url))
+        if object.must_validate() || self.epochs.are_older_than(object.id) {
+            return object.must_validate();
+        }
+        let url = self.place_beyond_url(object.key());
+        url.is_some_and(|url| object.id <= self.epochs.invalidated(url))
     }
 
     /// The variant for a secondary key.
