@@ -1,5 +1,7 @@
 //! Laws of the table: the order of the file, whatever the index does.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use forebay_signals::clock;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
@@ -174,6 +176,17 @@ fn stored_lines_stay_as_they_are_unless_one_of_them_is_edited() {
     assert!(answer.lines.is_empty() && !answer.fields.contains_key("server"));
 }
 
+/// The quickest of ten runs: what takes long each time takes long by itself, and not because the machine had
+/// something else to do.
+fn quickest(mut run: impl FnMut()) -> Duration {
+    let times = (0..10).map(|_| {
+        let began = clock::now();
+        run();
+        clock::now().saturating_duration_since(began)
+    });
+    times.min().unwrap_or_default()
+}
+
 #[test]
 fn a_thousand_routes_load_and_are_found_quickly() {
     let routes = (0..1_000).map(|n| {
@@ -181,16 +194,16 @@ fn a_thousand_routes_load_and_are_found_quickly() {
         let path = PathRule::Prefix(format!("/section/{n}"));
         Route { hosts: vec![host], ..route(&n.to_string(), path) }
     });
-    let began = clock::now();
-    let table = table(routes.collect());
-    let loaded = clock::now().saturating_duration_since(began);
-    let head = head("shop49.example", "/section/999/x");
-    let began = clock::now();
-    for _ in 0..1_000 {
-        assert_eq!(found(&table, &head), Some("999"));
-    }
-    let looked = clock::now().saturating_duration_since(began);
+    let routes: Vec<Route> = routes.collect();
+    let loaded = quickest(|| drop(table(routes.clone())));
     assert!(loaded.as_millis() <= 100, "{loaded:?}");
+    let table = table(routes);
+    let head = head("shop49.example", "/section/999/x");
+    let looked = quickest(|| {
+        for _ in 0..1_000 {
+            assert_eq!(found(&table, &head), Some("999"));
+        }
+    });
     assert!(looked.as_millis() <= 100, "a thousand look-ups took {looked:?}");
 }
 
@@ -202,11 +215,12 @@ fn endless_paths_and_hosts_cost_no_more_than_others() {
         route("b", PathRule::Prefix("/x/y".into())),
     ]);
     let head = head(&"a.".repeat(4_000), &"/x".repeat(4_000));
-    let began = clock::now();
-    for _ in 0..100 {
-        assert_eq!(found(&table, &head), None);
-    }
-    assert!(clock::now().saturating_duration_since(began).as_millis() <= 500);
+    let looked = quickest(|| {
+        for _ in 0..100 {
+            assert_eq!(found(&table, &head), None);
+        }
+    });
+    assert!(looked.as_millis() <= 500, "{looked:?}");
 }
 
 /// The same answer without any index.
