@@ -54,7 +54,9 @@ impl<H: Handler> Engine<H> {
         if follows == Follows::Content
             && let Body::Whole(bytes) = body
         {
-            frame::write(self.output.bytes(), kind::DATA, flag::END_STREAM, id, &bytes);
+            let out = self.output.bytes();
+            frame::write_head(out, length, kind::DATA, flag::END_STREAM, id);
+            self.output.push_content(bytes);
             self.window -= i64::try_from(length).unwrap_or(i64::MAX);
         }
         self.budget.answered();
@@ -196,9 +198,9 @@ impl<H: Handler> Engine<H> {
         }
         let is_last = is_last && sent == length;
         let flags = if is_last { flag::END_STREAM } else { 0 };
-        let piece = content.rest().get(..sent).unwrap_or_default();
-        frame::write(self.output.bytes(), kind::DATA, flags, id, piece);
-        content.advance(sent);
+        let piece = content.take(sent);
+        frame::write_head(self.output.bytes(), sent, kind::DATA, flags, id);
+        self.output.push_content(piece);
         let taken = i64::try_from(sent).unwrap_or(i64::MAX);
         stream.window -= taken;
         self.window -= taken;

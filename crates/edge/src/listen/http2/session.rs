@@ -52,7 +52,7 @@ impl<H: Handler> Session<H> {
         loop {
             self.engine.wakes.begin(Waker::noop());
             let has_worked = self.engine.work() == Work::Some;
-            out.append(self.engine.output.bytes());
+            out.append(&mut self.engine.output.take());
             match taken {
                 Ok(has_taken) if has_taken || has_worked => taken = self.receive_held(),
                 Ok(_) => return Ok(out),

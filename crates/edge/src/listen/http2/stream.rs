@@ -128,10 +128,10 @@ impl Content {
         &self.rest
     }
 
-    /// These bytes of it are out.
-    pub(super) fn advance(&mut self, bytes: usize) {
-        drop(self.rest.split_to(bytes.min(self.rest.len())));
+    /// Takes so many bytes of it, which go out now.
+    pub(super) fn take(&mut self, bytes: usize) -> Bytes {
         self.left = self.left.map(|left| left.saturating_sub(bytes as u64));
+        self.rest.split_to(bytes.min(self.rest.len()))
     }
 
     /// Looks what there is; asks the source if nothing lies here.
