@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use forebay_edge::exchange::{Answer, Body, Client, Exchange, Scheme};
-use forebay_edge::listen::Handler;
 use forebay_edge::listen::http1::{self, Settings};
+use forebay_edge::listen::{Handler, Socket};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use http::StatusCode;
@@ -40,8 +40,7 @@ where
                 };
                 drop(
                     http1::serve(
-                        stream,
-                        BytesMut::new(),
+                        Socket::new(stream, BytesMut::new()),
                         client,
                         Arc::new(settings),
                         handler,

@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::names::known;
+use super::names;
 
 /// Why field lines are refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -96,11 +96,8 @@ fn parse_line(
     }
     let colon = memchr::memchr(b':', line).ok_or(FieldError::BadField)?;
     let (name, value) = line.split_at(colon);
-    // `HeaderName` takes tokens only: a blank before the colon (RFC 9112 §5.1) fails here.
-    let name = match known(name) {
-        Some(name) => name,
-        None => HeaderName::from_bytes(name).map_err(|_| FieldError::BadField)?,
-    };
+    // A name is a token: a blank before the colon (RFC 9112 §5.1) fails here.
+    let name = names::read(name).ok_or(FieldError::BadField)?;
     let value = value.get(1..).unwrap_or_default();
     let start = value.iter().take_while(|byte| is_blank(**byte)).count();
     let end = value.len() - value.iter().rev().take_while(|byte| is_blank(**byte)).count();

@@ -6,7 +6,7 @@
 
 pub mod chunked;
 pub mod fields;
-mod names;
+pub mod names;
 
 /// Where a message's content ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,9 @@
-//! Names that most messages have, found by comparing: to parse one costs ten times as much.
+//! Names of fields. Those that most messages have are found by comparing: to parse one costs ten times
+//! as much.
 
 use http::{HeaderName, header};
 
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -10,9 +12,13 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_USER: HeaderName = HeaderName::from_static("sec-fetch-user");
 
-/// The name, if it is one of those that HTTP/1 programs use most, as they spell it or in lower case. Only
-/// for speed: whatever is not here is parsed.
-pub(super) fn known(name: &[u8]) -> Option<HeaderName> {
+/// Reads a name; `None` if it is no token.
+pub fn read(name: &[u8]) -> Option<HeaderName> {
+    known(name).or_else(|| HeaderName::from_bytes(name).ok())
+}
+
+/// The name, if it is one of those that programs use most, as HTTP/1 spells it or in lower case.
+fn known(name: &[u8]) -> Option<HeaderName> {
     Some(match name {
         b"Via" | b"via" => header::VIA,
         b"Age" | b"age" => header::AGE,
@@ -60,6 +66,10 @@ pub(super) fn known(name: &[u8]) -> Option<HeaderName> {
         b"Strict-Transport-Security" | b"strict-transport-security" => {
             header::STRICT_TRANSPORT_SECURITY
         }
+        b"cache-status" => CACHE_STATUS,
+        b"content-language" => header::CONTENT_LANGUAGE,
+        b"content-security-policy" => header::CONTENT_SECURITY_POLICY,
+        b"referrer-policy" => header::REFERRER_POLICY,
         _ => return None,
     })
 }

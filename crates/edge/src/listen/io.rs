@@ -8,13 +8,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use forebay_signals::clock;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::progress::Progress;
 
 /// What a connection runs on: a TCP or Unix socket, with or without TLS.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
+
+/// A client's socket.
+#[derive(Debug)]
+pub struct Socket<S> {
+    pub(super) io: S,
+    /// What was read from it before.
+    pub(super) input: BytesMut,
+    /// What it takes, where writes do not tell.
+    pub(super) progress: Option<Progress>,
+}
+
+impl<S> Socket<S> {
+    /// One from which `input` was read before.
+    pub fn new(io: S, input: BytesMut) -> Socket<S> {
+        Socket { io, input, progress: None }
+    }
+}
 
 /// What a client may still send after our last words before we close on it.
 const MOST_UNREAD: usize = 256 * 1024;

@@ -31,6 +31,7 @@ use crate::exchange::{Answer, Exchange};
 pub use accept::run;
 pub use counters::Counters;
 pub use entrance::{Entrance, Next, OpenError};
+pub use io::Socket;
 pub use sockets::{BindError, Sockets};
 pub use tls::{CertificateError, Certificates, self_signed};
 

@@ -13,8 +13,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::detect::{Version, detect};
 use super::entrance::Entrance;
-use super::http1::Socket;
-use super::io::{Stream, caught, caught_future};
+use super::io::{Socket, Stream, caught, caught_future};
 use super::progress::{Counting, Progress};
 use super::settings::Settings;
 use super::tls::ALPN_H2;
@@ -134,7 +133,7 @@ impl<H: Handler> Session<H> {
         let Session { settings, counters, handler, drain, client } = self;
         let http1 = Arc::clone(&settings.http1);
         let socket = Socket { io, input, progress };
-        match http1::serve_socket(socket, client, http1, handler, drain.clone()).await {
+        match http1::serve(socket, client, http1, handler, drain.clone()).await {
             Ok(http1::End::Upgraded(io, input, origin)) => {
                 counters.upgraded.increment();
                 Box::pin(upgraded(io, input, origin, &settings, &drain)).await;

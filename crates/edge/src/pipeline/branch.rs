@@ -10,7 +10,6 @@ use forebay_signals::clock;
 use super::fetch::pour;
 use crate::cache::Head;
 use crate::cache::fill::{FillLead, FillReader, Keep, Settlement};
-use crate::cache::store::{Object, Parts};
 use crate::compress::{Compressor, Shared, encoded_fields};
 use crate::edge::Edge;
 use crate::exchange::{Body, Encoding};
@@ -86,16 +85,8 @@ impl Branch {
         if !Compressor::is_worth(object.body_len(), length as u64) {
             return None;
         }
-        let encoded = Object::build(&Parts {
-            key: object.key(),
-            secondary: object.secondary(),
-            status: object.status(),
-            encoding,
-            stored_at_ms: object.stored_at_ms(),
-            freshness: *object.freshness(),
-            fields: &encoded_fields(&object.fields(), encoding),
-            body: pieces,
-        });
+        let fields = encoded_fields(&object.fields(), encoding);
+        let encoded = object.in_encoding(encoding, &fields, pieces);
         match self.edge.cache.memory.insert_encoded(object, encoded.ok()?) {
             Ok(stored) => Some(stored.body()),
             Err(refused) => {

@@ -13,7 +13,7 @@ use crate::cache::reply;
 use crate::cache::rules::conditional::none_match_holds;
 use crate::cache::rules::{Failure, Rule, may_serve_stale_on_error};
 use crate::cache::status::CacheStatus;
-use crate::cache::store::{Object, Parts};
+use crate::cache::store::Object;
 use crate::compress::{self, Preferences, Quality, encoded_fields, forbids_transform};
 use crate::edge::Edge;
 use crate::exchange::{Answer, Encoding, Exchange, Head};
@@ -123,16 +123,8 @@ fn encode_behind(edge: &Arc<Edge>, object: &Arc<Object>, encoding: Encoding, qua
     }
     let (edge_then, object_then) = (Arc::clone(edge), Arc::clone(object));
     let pushed = compressor.behind(object.body(), encoding, quality, move |content| {
-        let encoded = Object::build(&Parts {
-            key: object_then.key(),
-            secondary: object_then.secondary(),
-            status: object_then.status(),
-            encoding,
-            stored_at_ms: object_then.stored_at_ms(),
-            freshness: *object_then.freshness(),
-            fields: &encoded_fields(&fields, encoding),
-            body: &[Bytes::from(content)],
-        });
+        let fields = encoded_fields(&fields, encoding);
+        let encoded = object_then.in_encoding(encoding, &fields, &[Bytes::from(content)]);
         let Ok(encoded) = encoded else { return };
         if let Err(refused) = edge_then.cache.memory.insert_encoded(&object_then, encoded) {
             tracing::debug!(%refused, "encoding not stored");

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use forebay_edge::config::listen::Place;
 use forebay_edge::exchange::{Client, Scheme};
-use forebay_edge::listen::http1;
+use forebay_edge::listen::{self, http1};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::net::{TcpListener, UnixListener};
@@ -200,14 +201,12 @@ impl Stream {
     ) -> std::io::Result<()> {
         match self {
             Stream::Tcp(io) => {
-                http1::serve(io, bytes::BytesMut::new(), client, settings, handler, gone)
-                    .await
-                    .map(drop)
+                let socket = listen::Socket::new(io, BytesMut::new());
+                http1::serve(socket, client, settings, handler, gone).await.map(drop)
             }
             Stream::Unix(io) => {
-                http1::serve(io, bytes::BytesMut::new(), client, settings, handler, gone)
-                    .await
-                    .map(drop)
+                let socket = listen::Socket::new(io, BytesMut::new());
+                http1::serve(socket, client, settings, handler, gone).await.map(drop)
             }
         }
     }

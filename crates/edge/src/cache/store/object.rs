@@ -139,6 +139,25 @@ impl Object {
         Ok(object)
     }
 
+    /// The same answer in an encoding, to lie beside it.
+    pub fn in_encoding(
+        &self,
+        encoding: Encoding,
+        fields: &HeaderMap,
+        body: &[Bytes],
+    ) -> Result<Object, Unstorable> {
+        Object::build(&Parts {
+            key: self.key(),
+            secondary: self.secondary(),
+            status: self.status(),
+            encoding,
+            stored_at_ms: self.stored_at_ms(),
+            freshness: *self.freshness(),
+            fields,
+            body,
+        })
+    }
+
     /// Counts a hit and returns how many there are with it.
     pub fn hit(&self) -> u32 {
         self.hits.fetch_add(1, Ordering::Relaxed).saturating_add(1)

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client, Head, Upgraded};
 use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
-use crate::listen::io::linger;
+use crate::listen::io::{Socket, linger};
 use crate::listen::progress::Progress;
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
@@ -56,33 +56,7 @@ pub(super) struct Connection<S> {
 }
 
 /// Serves one connection to its end. Errors of the socket end it silently: the other side is gone.
-/// `input` is what was read from it before.
 pub async fn serve<S, H>(
-    io: S,
-    input: BytesMut,
-    client: Client,
-    settings: Arc<Settings>,
-    handler: H,
-    drain: Drain,
-) -> io::Result<End<S>>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    H: Handler,
-{
-    serve_socket(Socket { io, input, progress: None }, client, settings, handler, drain).await
-}
-
-/// A client's socket.
-pub(in crate::listen) struct Socket<S> {
-    pub(in crate::listen) io: S,
-    /// What was read from it before.
-    pub(in crate::listen) input: BytesMut,
-    /// What it takes, where writes do not tell.
-    pub(in crate::listen) progress: Option<Progress>,
-}
-
-/// The same for a socket whose progress is counted apart.
-pub(in crate::listen) async fn serve_socket<S, H>(
     socket: Socket<S>,
     client: Client,
     settings: Arc<Settings>,

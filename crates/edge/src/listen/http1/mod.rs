@@ -24,7 +24,6 @@ use head::{HeadLimits, RequestHead};
 pub use crate::http1::{chunked, fields};
 pub(crate) use connection::FRESH_GRACE;
 pub use connection::{End, serve};
-pub(in crate::listen) use connection::{Socket, serve_socket};
 
 /// Deadlines and limits of a connection.
 #[derive(Debug, Clone)]

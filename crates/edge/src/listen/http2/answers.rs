@@ -1,6 +1,6 @@
 //! From answers to frames.
 
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
@@ -8,11 +8,11 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
 use http_body::Body as HttpBody;
 
-use super::engine::{Engine, Left, find};
-use super::frame::{self, Code, HEAD_BYTES, MAX_PAYLOAD, flag, kind};
+use super::frame::{self, Code, MAX_PAYLOAD, flag, kind};
 use super::head::is_hop_by_hop;
 use super::priority::Priority;
 use super::stream::{Content, Piece, Progress, Stream};
+use super::streams::{Left, Streams, find};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
 use crate::listen::Handler;
@@ -24,7 +24,7 @@ enum Follows {
     Nothing,
 }
 
-impl<H: Handler> Engine<H> {
+impl<H: Handler> Streams<H> {
     /// Answers a request whose client has said all, without making a stream of it if the whole answer
     /// can go out now.
     pub(super) fn answer_at_once(
@@ -40,13 +40,13 @@ impl<H: Handler> Engine<H> {
             Body::Stream(_) => None,
         };
         let fits = |length: &usize| {
-            let most = i64::try_from(*length).unwrap_or(i64::MAX);
-            *length <= MAX_PAYLOAD && most <= self.window && most <= self.stream_window
+            let window = self.window.min(self.stream_window);
+            *length <= MAX_PAYLOAD && of_window(*length) <= window
         };
         let Some(length) = small.filter(fits) else {
             let mut stream = self.new_stream(id, priority);
             stream.is_head = is_head;
-            self.streams.push(stream);
+            self.open.push(stream);
             self.begin_answer(id, answer);
             return;
         };
@@ -57,13 +57,13 @@ impl<H: Handler> Engine<H> {
             let out = self.output.bytes();
             frame::write_head(out, length, kind::DATA, flag::END_STREAM, id);
             self.output.push_content(bytes);
-            self.window -= i64::try_from(length).unwrap_or(i64::MAX);
+            self.window -= of_window(length);
         }
         self.budget.answered();
         self.budget.sent(length);
     }
 
-    /// Sends the head of a stream's answer; content follows in [`Engine::send_contents`].
+    /// Sends the head of a stream's answer; content follows in [`Streams::send_contents`].
     pub(super) fn begin_answer(&mut self, id: u32, answer: Answer) {
         let is_head = self.find(id).is_some_and(|stream| stream.is_head);
         let (follows, body) = self.write_head(id, is_head, answer);
@@ -88,8 +88,7 @@ impl<H: Handler> Engine<H> {
             is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED;
         let length = body.size_hint().exact();
         let out = self.output.bytes();
-        let at = out.len();
-        out.resize(at + HEAD_BYTES, 0);
+        let at = frame::begin_block(out);
         self.encoder.begin(status, out);
         self.encoder.lines(&lines, is_left_out, out);
         for (name, value) in &fields {
@@ -122,8 +121,7 @@ impl<H: Handler> Engine<H> {
     /// An answer before the answer (RFC 9110 §15.2).
     pub(super) fn write_interim(&mut self, id: u32, status: StatusCode) {
         let out = self.output.bytes();
-        let at = out.len();
-        out.resize(at + HEAD_BYTES, 0);
+        let at = frame::begin_block(out);
         self.encoder.begin(status, out);
         frame::finish_block(out, at, 0, id);
     }
@@ -148,9 +146,8 @@ impl<H: Handler> Engine<H> {
         let (window, turn) = (self.window, self.turn);
         let mut blocked = None;
         let mut best: Option<((u8, bool, bool, u32), u32)> = None;
-        for stream in self.streams.iter_mut().filter(|stream| stream.has_content()) {
-            let Progress::Content(content) = &stream.answer else { continue };
-            if !content.rest().is_empty() && (window <= 0 || stream.window <= 0) {
+        for stream in self.open.iter_mut().filter(|stream| stream.has_content()) {
+            if stream.has_rest() && (window <= 0 || stream.window <= 0) {
                 let now = *blocked.get_or_insert_with(clock::now);
                 stream.blocked_since.get_or_insert(now);
                 continue;
@@ -169,12 +166,14 @@ impl<H: Handler> Engine<H> {
 
     /// One frame of a stream's content.
     fn send_piece(&mut self, id: u32) {
-        let Some(stream) = find(&mut self.streams, id) else { return };
-        let waker = stream.waker(&self.wakes);
+        let Some(stream) = find(&mut self.open, id) else { return };
+        // What lies here already is sent without asking anybody.
+        let source = if stream.has_rest() { None } else { Some(stream.waker(&self.wakes)) };
+        let waker = source.as_ref().unwrap_or(Waker::noop());
         let window = stream.window.min(self.window);
         let Progress::Content(content) = &mut stream.answer else { return };
         let counters = &self.context.counters;
-        let (length, is_last) = match content.poll_piece(counters, &mut Context::from_waker(&waker))
+        let (length, is_last) = match content.poll_piece(counters, &mut Context::from_waker(waker))
         {
             Piece::Quiet => return,
             Piece::Some(length) => (length, false),
@@ -201,7 +200,7 @@ impl<H: Handler> Engine<H> {
         let piece = content.take(sent);
         frame::write_head(self.output.bytes(), sent, kind::DATA, flags, id);
         self.output.push_content(piece);
-        let taken = i64::try_from(sent).unwrap_or(i64::MAX);
+        let taken = of_window(sent);
         stream.window -= taken;
         self.window -= taken;
         self.budget.sent(sent);
@@ -212,12 +211,12 @@ impl<H: Handler> Engine<H> {
 
     /// Since when the first of the streams that wait for a window does so.
     pub(super) fn blocked_since(&self) -> Option<Instant> {
-        self.streams.iter().filter_map(|stream| stream.blocked_since).min()
+        self.open.iter().filter_map(|stream| stream.blocked_since).min()
     }
 
     /// The windows are not what holds the streams back.
     pub(super) fn unblock_streams(&mut self) {
-        for stream in &mut self.streams {
+        for stream in &mut self.open {
             stream.blocked_since = None;
         }
     }
@@ -229,8 +228,8 @@ impl<H: Handler> Engine<H> {
         let is_stalled =
             |stream: &&Stream| stream.blocked_since.is_some_and(|since| since + limit <= now);
         let stalled: Vec<u32> =
-            self.streams.iter().filter(is_stalled).map(|stream| stream.id).collect();
-        if stalled.len() == self.streams.len() {
+            self.open.iter().filter(is_stalled).map(|stream| stream.id).collect();
+        if stalled.len() == self.open.len() {
             return Left::Nothing;
         }
         for id in stalled {
@@ -243,8 +242,7 @@ impl<H: Handler> Engine<H> {
 
     fn write_trailers(&mut self, id: u32, trailers: &HeaderMap) {
         let out = self.output.bytes();
-        let at = out.len();
-        out.resize(at + HEAD_BYTES, 0);
+        let at = frame::begin_block(out);
         self.encoder.begin_trailers(out);
         for (name, value) in trailers {
             if !is_left_out(name.as_str().as_bytes()) {
@@ -263,6 +261,11 @@ impl<H: Handler> Engine<H> {
             self.reset(id, Code::NO_ERROR);
         }
     }
+}
+
+/// What so many bytes take from a window.
+fn of_window(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Fields of one connection, and the length, which is ours to say.

@@ -11,14 +11,14 @@ use forebay_signals::clock;
 use forebay_signals::drain::Lookout;
 use tokio::io::ReadBuf;
 
-use super::engine::{self, Work};
 use super::frame::Code;
 use super::inbound::Fault;
 use super::session::Session;
+use super::streams::{self, Work};
 use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
-use crate::listen::http1::{FRESH_GRACE, Socket};
-use crate::listen::io::{Stream, linger};
+use crate::listen::http1::FRESH_GRACE;
+use crate::listen::io::{Socket, Stream, linger};
 use crate::listen::progress::Progress;
 use crate::listen::settings::Settings;
 
@@ -68,7 +68,7 @@ impl End {
 /// Serves one connection to its end.
 pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
     socket: Socket<S>,
-    context: engine::Context<H>,
+    context: streams::Context<H>,
 ) -> End {
     let Socket { io, input, progress } = socket;
     let settings = Arc::clone(&context.settings);
@@ -91,9 +91,9 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
         is_drained: false,
     };
     let end = poll_fn(|context| connection.poll(context)).await;
-    connection.session.engine.end(end.code());
+    connection.session.streams.end(end.code());
     let Connection { mut io, mut session, .. } = connection;
-    let last_words = poll_fn(|context| session.engine.output.poll_send(&mut io, context));
+    let last_words = poll_fn(|context| session.streams.output.poll_send(&mut io, context));
     if let Ok(Ok(())) = clock::timeout(linger_limit, last_words).await {
         linger(&mut io, linger_limit).await;
     }
@@ -143,20 +143,20 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         let mut rounds = 0;
         loop {
             rounds += 1;
-            self.session.engine.wakes.begin(context.waker());
-            let mut is_at_work = self.session.engine.work() == Work::Some;
-            if !self.session.engine.output.is_full() {
+            self.session.streams.wakes.begin(context.waker());
+            let mut is_at_work = self.session.streams.work() == Work::Some;
+            if !self.session.streams.output.is_full() {
                 is_at_work |= self.session.receive_held()?;
             }
-            if !self.session.engine.output.is_full() {
+            if !self.session.streams.output.is_full() {
                 is_at_work |= self.poll_read(context)?;
             }
-            let is_full = self.session.engine.output.is_full();
+            let is_full = self.session.streams.output.is_full();
             let has_had_its_turn = rounds >= MOST_ROUNDS;
             if is_at_work && !is_full && !has_had_its_turn {
                 continue;
             }
-            let is_sent = match self.session.engine.output.poll_send(&mut self.io, context) {
+            let is_sent = match self.session.streams.output.poll_send(&mut self.io, context) {
                 Poll::Ready(Ok(())) => true,
                 Poll::Pending => false,
                 Poll::Ready(Err(_)) => return Err(End::Closed),
@@ -195,11 +195,11 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         if self.are_streams_stalled(context) {
             return match self
                 .session
-                .engine
+                .streams
                 .reset_stalled(self.settings.http1.blocked_write_timeout)
             {
-                engine::Left::Nothing => Step::End(End::Stalled),
-                engine::Left::Streams => Step::Work,
+                streams::Left::Nothing => Step::End(End::Stalled),
+                streams::Left::Streams => Step::Work,
             };
         }
         if self.is_head_too_slow(context) {
@@ -211,15 +211,15 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             self.idle.set(self.idle.at().min(clock::now() + FRESH_GRACE));
         }
         let is_idle =
-            self.session.engine.streams.is_empty() && self.session.engine.output.is_empty();
+            self.session.streams.open.is_empty() && self.session.streams.output.is_empty();
         let Some(going) = &mut self.going else {
-            let is_over = (self.is_drained && self.session.engine.requests > 0)
+            let is_over = (self.is_drained && self.session.streams.requests > 0)
                 || (self.is_idle_too_long(context) && is_idle);
             if !is_over {
                 return Step::Wait;
             }
             self.going = Some(Deadline::new(clock::now() + GOING));
-            self.session.engine.announce_goaway();
+            self.session.streams.announce_goaway();
             return Step::Work;
         };
         if !is_idle {
@@ -227,17 +227,17 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             going.set(clock::now() + GOING);
             return Step::Wait;
         }
-        if self.session.engine.has_said_goaway() || going.poll_passed(context).is_ready() {
+        if self.session.streams.has_said_goaway() || going.poll_passed(context).is_ready() {
             return Step::End(End::Closed);
         }
         Step::Wait
     }
 
     fn is_idle_too_long(&mut self, context: &mut Context<'_>) -> bool {
-        let is_busy = !self.session.engine.streams.is_empty();
+        let is_busy = !self.session.streams.open.is_empty();
         let was_busy = std::mem::replace(&mut self.is_busy, is_busy);
-        if self.seen != self.session.engine.requests || is_busy || was_busy {
-            self.seen = self.session.engine.requests;
+        if self.seen != self.session.streams.requests || is_busy || was_busy {
+            self.seen = self.session.streams.requests;
             if self.seen > 0 {
                 self.idle.set(clock::now() + self.settings.http1.idle_timeout);
             }
@@ -260,14 +260,14 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// True if the client reads nothing though there is something to read.
     fn is_socket_stalled(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.session.engine.output.is_blocked() {
+        if !self.session.streams.output.is_blocked() {
             self.blocked = None;
             return false;
         }
         // While the socket is full its progress counts, not that of the streams behind it.
-        self.session.engine.unblock_streams();
+        self.session.streams.unblock_streams();
         let limit = self.settings.http1.blocked_write_timeout;
-        let given = self.session.engine.output.written();
+        let given = self.session.streams.output.written();
         let written = self.progress.as_ref().map_or(given, Progress::bytes);
         if self.blocked.as_ref().is_none_or(|(at, _)| *at != written) {
             self.blocked = Some((written, Deadline::new(clock::now() + limit)));
@@ -278,7 +278,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// True if a stream has had content and no window for too long.
     fn are_streams_stalled(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(since) = self.session.engine.blocked_since() else { return false };
+        let Some(since) = self.session.streams.blocked_since() else { return false };
         let at = since + self.settings.http1.blocked_write_timeout;
         let deadline = self.owed.get_or_insert_with(|| Deadline::new(at));
         deadline.set(at);

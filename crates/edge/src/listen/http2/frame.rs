@@ -119,9 +119,14 @@ pub(super) fn write_settings(out: &mut Vec<u8>, settings: &[(u16, u32)]) {
     }
 }
 
-/// Appends a field block as HEADERS and as many CONTINUATIONs as it takes.
-///
-/// `out` ends with the block, which begins at `at` behind [`HEAD_BYTES`] that are left free.
+/// Leaves room for the head of a field block, which is appended next; says where it is.
+pub(super) fn begin_block(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.resize(at + HEAD_BYTES, 0);
+    at
+}
+
+/// Makes HEADERS of the block that began at `at`, and as many CONTINUATIONs as it takes.
 pub(super) fn finish_block(out: &mut Vec<u8>, at: usize, flags: u8, stream: u32) {
     let block_at = at + HEAD_BYTES;
     let length = out.len().saturating_sub(block_at);

@@ -1,14 +1,14 @@
 //! From frames of content to whoever reads it, and the windows that go with it (RFC 9113 §5.2, §6.1).
 
-use super::engine::Engine;
 use super::frame::{self, Code, MAX_WINDOW, kind};
 use super::inbound::Fault;
 use super::stream::Progress;
+use super::streams::Streams;
 use super::upload::Broken;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::listen::Handler;
 
-impl<H: Handler> Engine<H> {
+impl<H: Handler> Streams<H> {
     pub(super) fn begin_data(
         &mut self,
         id: u32,

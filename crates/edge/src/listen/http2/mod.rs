@@ -1,7 +1,7 @@
-//! HTTP/2 towards clients (RFC 9113), with an engine of our own.
+//! HTTP/2 towards clients (RFC 9113), with a server of our own.
 //!
 //! In: a byte stream that begins with the preface. Out: one [`crate::exchange::Exchange`] a stream.
-//! Bytes become events in `inbound`, events change streams in `engine`, heads become requests in
+//! Bytes become events in `inbound`, events change `streams`, heads become requests in
 //! `requests`, content goes to its readers in `intake`, answers become frames in `answers`, and
 //! `connection` joins that with a socket and with time. All streams of a connection live in its task;
 //! an answer that is ready never becomes a stream, and what one poll makes leaves in one write. It must
@@ -11,7 +11,6 @@
 mod answers;
 mod budget;
 mod connection;
-mod engine;
 mod frame;
 mod head;
 pub mod hpack;
@@ -22,12 +21,13 @@ mod priority;
 mod requests;
 mod session;
 mod stream;
+mod streams;
 mod upload;
 mod wakes;
 
 pub(super) use connection::{End, serve};
-pub(super) use engine::Context;
 pub use session::Session;
+pub(super) use streams::Context;
 
 /// Streams of one connection at once: what browsers and common servers use.
 const MAX_STREAMS: u32 = 128;

@@ -3,12 +3,12 @@
 use forebay_signals::clock;
 use http::Method;
 
-use super::engine::Engine;
 use super::frame::Code;
 use super::head::{Builder, Refusal, RequestHead};
 use super::inbound::Fault;
 use super::priority::Priority;
 use super::stream::{Progress, Stream};
+use super::streams::Streams;
 use super::{MAX_STREAMS, STREAM_WINDOW, upload};
 use crate::error::Error;
 use crate::exchange::{Body, Exchange, Head, Stamps};
@@ -18,7 +18,7 @@ use crate::listen::{Handler, Reply};
 /// limit is told so, a bomb ends the connection.
 const BOMB: usize = 16;
 
-impl<H: Handler> Engine<H> {
+impl<H: Handler> Streams<H> {
     /// A whole block: a request, or the trailers of one.
     pub(super) fn take_block(
         &mut self,
@@ -47,7 +47,7 @@ impl<H: Handler> Engine<H> {
         if is_selfish {
             return self.break_stream(id, Code::PROTOCOL_ERROR);
         }
-        if self.streams.len() >= MAX_STREAMS as usize {
+        if self.open.len() >= MAX_STREAMS as usize {
             // Nothing of it was looked at: it may be asked again.
             return self.break_stream(id, Code::REFUSED_STREAM);
         }
@@ -104,37 +104,35 @@ impl<H: Handler> Engine<H> {
     fn begin_request(&mut self, id: u32, ends: bool, request: RequestHead) {
         let RequestHead { head, length, expects_continue, priority } = request;
         let is_head = head.method == Method::HEAD;
-        if ends {
+        let (opened, body) = if ends {
+            (None, Body::Empty)
+        } else {
+            let mut stream = self.new_stream(id, priority);
+            let feeder = stream.waker(&self.wakes);
+            let settings = &self.context.settings.http1;
+            let (feed, body) =
+                upload::open(length, STREAM_WINDOW as usize, expects_continue, feeder, settings);
+            stream.feed = Some(feed);
+            stream.has_ended = false;
+            (Some(stream), body)
+        };
+        let reply = match (self.context.handler.call(self.exchange(head, body)), &opened) {
             // Most requests: one that is answered at once never becomes a stream.
-            match self.context.handler.call(self.exchange(head, Body::Empty)) {
-                Reply::Now(answer) => self.answer_at_once(id, is_head, priority, answer),
-                Reply::Later(coming) => {
-                    let mut stream = self.new_stream(id, priority);
-                    stream.is_head = is_head;
-                    stream.answer = Progress::Waiting(coming);
-                    self.streams.push(stream);
-                    self.poll_stream(id);
-                }
+            (Reply::Now(answer), None) => {
+                return self.answer_at_once(id, is_head, priority, answer);
             }
-            return;
-        }
-        let mut stream = self.new_stream(id, priority);
-        let feeder = stream.waker(&self.wakes);
-        let settings = &self.context.settings.http1;
-        let (feed, body) =
-            upload::open(length, STREAM_WINDOW as usize, expects_continue, feeder, settings);
-        stream.feed = Some(feed);
-        stream.has_ended = false;
+            (reply, _) => reply,
+        };
+        let mut stream = opened.unwrap_or_else(|| self.new_stream(id, priority));
         stream.is_head = is_head;
-        let reply = self.context.handler.call(self.exchange(head, body));
         match reply {
             Reply::Now(answer) => {
-                self.streams.push(stream);
+                self.open.push(stream);
                 self.begin_answer(id, answer);
             }
             Reply::Later(coming) => {
                 stream.answer = Progress::Waiting(coming);
-                self.streams.push(stream);
+                self.open.push(stream);
                 self.poll_stream(id);
             }
         }
@@ -151,7 +149,7 @@ impl<H: Handler> Engine<H> {
         let mut stream = self.new_stream(id, Priority::default());
         stream.has_ended = ends;
         stream.is_head = seen.method == Method::HEAD;
-        self.streams.push(stream);
+        self.open.push(stream);
         let exchange = self.exchange(seen, Body::Empty);
         let answer = self.context.handler.refuse(exchange, error);
         self.begin_answer(id, answer);

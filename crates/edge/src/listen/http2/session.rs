@@ -7,8 +7,8 @@ use std::task::Waker;
 use bytes::{Buf, BytesMut};
 use forebay_signals::drain::Drain;
 
-use super::engine::{Context, Engine, Work};
 use super::inbound::{Fault, Inbound};
+use super::streams::{Context, Streams, Work};
 use crate::config::admit::Admit;
 use crate::config::listen::Listen;
 use crate::exchange::Client;
@@ -21,7 +21,7 @@ const LONGEST_BLOCK: usize = 2;
 /// The server's end of one HTTP/2 connection.
 pub struct Session<H> {
     inbound: Inbound,
-    pub(super) engine: Engine<H>,
+    pub(super) streams: Streams<H>,
     /// Read and not taken yet: part of a frame, or what waits until the output is not full.
     held: BytesMut,
     /// How often something came that was no part of a head that still goes on.
@@ -31,7 +31,12 @@ pub struct Session<H> {
 impl<H: Handler> Session<H> {
     pub(super) fn new(context: Context<H>, input: BytesMut) -> Session<H> {
         let most = context.settings.http1.limits.head_bytes.saturating_mul(LONGEST_BLOCK);
-        Session { inbound: Inbound::new(most), engine: Engine::new(context), held: input, moves: 0 }
+        Session {
+            inbound: Inbound::new(most),
+            streams: Streams::new(context),
+            held: input,
+            moves: 0,
+        }
     }
 
     /// Begins one for whoever brings his own bytes.
@@ -50,9 +55,9 @@ impl<H: Handler> Session<H> {
         let mut out = Vec::new();
         let mut taken = self.receive(bytes).map(|()| true);
         loop {
-            self.engine.wakes.begin(Waker::noop());
-            let has_worked = self.engine.work() == Work::Some;
-            out.append(&mut self.engine.output.take());
+            self.streams.wakes.begin(Waker::noop());
+            let has_worked = self.streams.work() == Work::Some;
+            out.append(&mut self.streams.output.take());
             match taken {
                 Ok(has_taken) if has_taken || has_worked => taken = self.receive_held(),
                 Ok(_) => return Ok(out),
@@ -91,10 +96,10 @@ impl<H: Handler> Session<H> {
     fn take(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         let mut at = 0;
         // What takes no bytes does not wait: nothing would come that asks for it again.
-        while (self.inbound.is_at_end_of_data() || !self.engine.output.is_full())
+        while (self.inbound.is_at_end_of_data() || !self.streams.output.is_full())
             && let Some((event, taken)) = self.inbound.next(bytes.get(at..).unwrap_or_default())?
         {
-            self.engine.take(event)?;
+            self.streams.take(event)?;
             at += taken;
         }
         self.moves += u64::from(at > 0 && !self.inbound.is_in_block());
@@ -106,7 +111,7 @@ impl<H: Handler> Session<H> {
     /// by number.
     pub(super) fn head(&self) -> Option<u64> {
         let is_in_head =
-            self.inbound.is_in_block() || (!self.held.is_empty() && !self.engine.output.is_full());
+            self.inbound.is_in_block() || (!self.held.is_empty() && !self.streams.output.is_full());
         is_in_head.then_some(self.moves)
     }
 }

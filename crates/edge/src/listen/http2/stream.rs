@@ -70,10 +70,12 @@ impl Stream {
 
     /// True if there is, or may be, something to send.
     pub(super) fn has_content(&self) -> bool {
-        match &self.answer {
-            Progress::Waiting(_) => false,
-            Progress::Content(content) => content.is_awake || !content.rest.is_empty(),
-        }
+        matches!(&self.answer, Progress::Content(content) if content.is_awake) || self.has_rest()
+    }
+
+    /// True if there is something to send that lies here.
+    pub(super) fn has_rest(&self) -> bool {
+        matches!(&self.answer, Progress::Content(content) if !content.rest.is_empty())
     }
 }
 
@@ -121,11 +123,6 @@ impl Content {
     /// The source has said that there is something.
     pub(super) fn wake(&mut self) {
         self.is_awake = self.source.is_some();
-    }
-
-    /// What lies at the front.
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.rest
     }
 
     /// Takes so many bytes of it, which go out now.

@@ -17,7 +17,7 @@ use crate::config::admit::Admit;
 use crate::config::listen::Listen;
 use crate::exchange::{Answer, Body, Client, Exchange, Scheme};
 use crate::listen::detect::PREFACE;
-use crate::listen::http1::Socket;
+use crate::listen::io::Socket;
 use crate::listen::settings::Settings;
 
 /// A stream that counts writes.
@@ -91,7 +91,7 @@ fn answers_that_are_ready_leave_in_one_write() {
         let drain = Drain::default();
         client.write_all(&requests(20)).await.expect("room");
         let input = BytesMut::new();
-        let socket = Socket { io: stream, input, progress: None };
+        let socket = Socket::new(stream, input);
         let counters = Arc::default();
         let serving = serve(socket, Context { client: asker, settings, counters, handler, drain });
         let receiving = async {
@@ -135,13 +135,13 @@ fn the_end_of_content_is_told_though_the_output_fills_with_it() {
     begin.extend_from_slice(post);
     session.exchange(&begin).expect("valid");
     // One byte short of full, and one of a grant that goes into it.
-    session.engine.output.bytes().resize(64 * 1024 - 1, 0);
-    session.engine.credit = CONNECTION_WINDOW as usize / 2 - 1;
+    session.streams.output.bytes().resize(64 * 1024 - 1, 0);
+    session.streams.credit = CONNECTION_WINDOW as usize / 2 - 1;
     // Padding of no bytes, then the end.
     session.receive(&[0, 0, 1, 0, 9, 0, 0, 0, 1, 0]).expect("valid");
-    assert!(session.engine.output.is_full());
-    assert!(session.engine.streams.iter().all(|stream| stream.has_ended));
-    session.engine.output.bytes().clear();
+    assert!(session.streams.output.is_full());
+    assert!(session.streams.open.iter().all(|stream| stream.has_ended));
+    session.streams.output.bytes().clear();
     let answer = session.exchange(&[]).expect("valid");
     assert_eq!(answer.get(3), Some(&1), "HEADERS: {answer:?}");
 }

@@ -1,7 +1,7 @@
-//! What each frame does to the streams of a connection (RFC 9113 §5, §6).
+//! The streams of a connection, and what each frame does to them (RFC 9113 §5, §6).
 //!
-//! No socket and no deadline is known here: [`Engine::take`] gets events, [`Engine::work`] lets streams
-//! go on, and both append frames to [`Engine::output`].
+//! No socket and no deadline is known here: [`Streams::take`] gets events, [`Streams::work`] lets streams
+//! go on, and both append frames to [`Streams::output`].
 
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -37,15 +37,15 @@ pub(in crate::listen) struct Context<H> {
     pub(in crate::listen) drain: Drain,
 }
 
-/// Both directions of one connection.
-pub(super) struct Engine<H> {
+/// All streams of one connection, and what they share.
+pub(super) struct Streams<H> {
     pub(super) context: Context<H>,
     pub(super) output: Output,
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
     pub(super) budget: Budget,
-    /// In the order of their numbers.
-    pub(super) streams: Vec<Stream>,
+    /// Those that are not closed yet, in the order of their numbers.
+    pub(super) open: Vec<Stream>,
     pub(super) wakes: Arc<Wakes>,
     woken: Vec<u32>,
     /// Requests that ever came.
@@ -75,9 +75,9 @@ enum Going {
     Said,
 }
 
-impl<H: Handler> Engine<H> {
+impl<H: Handler> Streams<H> {
     /// Begins with our SETTINGS.
-    pub(super) fn new(context: Context<H>) -> Engine<H> {
+    pub(super) fn new(context: Context<H>) -> Streams<H> {
         let mut output = Output::default();
         let head_bytes = context.settings.http1.limits.head_bytes;
         frame::write_settings(
@@ -91,13 +91,13 @@ impl<H: Handler> Engine<H> {
         );
         let more = CONNECTION_WINDOW - DEFAULT_WINDOW;
         frame::write(output.bytes(), kind::WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
-        Engine {
+        Streams {
             context,
             output,
             decoder: Decoder::new(),
             encoder: Encoder::new(),
             budget: Budget::new(),
-            streams: Vec::new(),
+            open: Vec::new(),
             wakes: Arc::default(),
             woken: Vec::new(),
             requests: 0,
@@ -196,7 +196,7 @@ impl<H: Handler> Engine<H> {
                 setting::INITIAL_WINDOW_SIZE => {
                     let change = i64::from(value) - self.stream_window;
                     self.stream_window = i64::from(value);
-                    for stream in &mut self.streams {
+                    for stream in &mut self.open {
                         stream.window += change;
                         if stream.window > i64::from(MAX_WINDOW) {
                             return Err(Fault(Code::FLOW_CONTROL_ERROR));
@@ -227,7 +227,7 @@ impl<H: Handler> Engine<H> {
 
     pub(super) fn poll_stream(&mut self, id: u32) {
         self.tend_feed(id);
-        let Some(stream) = find(&mut self.streams, id) else { return };
+        let Some(stream) = find(&mut self.open, id) else { return };
         let waker = stream.waker(&self.wakes);
         match &mut stream.answer {
             Progress::Content(content) => content.wake(),
@@ -246,7 +246,7 @@ impl<H: Handler> Engine<H> {
     }
 
     pub(super) fn find(&mut self, id: u32) -> Option<&mut Stream> {
-        find(&mut self.streams, id)
+        find(&mut self.open, id)
     }
 
     /// §5.1: most frames on a stream that was never opened are an error of the connection.
@@ -273,8 +273,8 @@ impl<H: Handler> Engine<H> {
     }
 
     pub(super) fn remove(&mut self, id: u32) {
-        let Ok(at) = self.streams.binary_search_by_key(&id, |stream| stream.id) else { return };
-        let stream = self.streams.remove(at);
+        let Ok(at) = self.open.binary_search_by_key(&id, |stream| stream.id) else { return };
+        let stream = self.open.remove(at);
         if let Some(feed) = &stream.feed {
             self.grant(feed.held());
         }
@@ -296,7 +296,7 @@ impl<H: Handler> Engine<H> {
 
     /// The last words of a connection that ends with this code.
     pub(super) fn end(&mut self, code: Code) {
-        self.streams.clear();
+        self.open.clear();
         if code != Code::NO_ERROR || self.going != Going::Said {
             self.write_goaway(self.last_stream, code);
         }
@@ -330,9 +330,9 @@ pub(super) enum Work {
 }
 
 /// The open stream with this number.
-pub(super) fn find(streams: &mut [Stream], id: u32) -> Option<&mut Stream> {
-    let at = streams.binary_search_by_key(&id, |stream| stream.id).ok()?;
-    streams.get_mut(at)
+pub(super) fn find(open: &mut [Stream], id: u32) -> Option<&mut Stream> {
+    let at = open.binary_search_by_key(&id, |stream| stream.id).ok()?;
+    open.get_mut(at)
 }
 
 /// §6.9.1: a window has 31 bits.
