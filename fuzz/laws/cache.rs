@@ -1,12 +1,12 @@
 //! What the cache reads of others.
 
-use forebay_edge::cache::key::cookies;
 use forebay_edge::cache::key::path::ambiguous_path;
 use forebay_edge::cache::rules::dictionary;
 use forebay_edge::cache::rules::directives::{
     AnswerDirectives, DELTA_MAX, RequestDirectives, Scope, members,
 };
 use forebay_edge::cache::rules::range::{MAX_RANGES, Selection, select_from};
+use forebay_edge::exchange::cookies;
 use http::header::{CACHE_CONTROL, COOKIE, HeaderMap};
 
 /// A restriction is never lost by what stands behind it, and numbers stay within their bound.

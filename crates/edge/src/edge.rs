@@ -11,7 +11,7 @@ use forebay_signals::journal::Journal;
 use http::Uri;
 
 use crate::access_log::AccessLog;
-use crate::admit::InFlight;
+use crate::admit::{InFlight, Meter, Rates};
 use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
@@ -62,6 +62,8 @@ pub struct Snapshot {
     pub sites: Vec<Arc<Site>>,
     /// Policies that routes name, each once.
     pub policies: Vec<Arc<Policy>>,
+    /// How often clients may ask.
+    pub rates: Rates,
     /// Applications.
     pub origins: Arc<Origins>,
     /// Access log.
@@ -75,6 +77,8 @@ pub struct Site {
     pub route: Route,
     /// Its application, if it forwards.
     pub upstream: Option<Arc<Upstream>>,
+    /// How often clients may ask.
+    pub meters: Vec<Arc<Meter>>,
     /// Its counters.
     pub traffic: Arc<RouteTraffic>,
 }
@@ -251,12 +255,16 @@ impl Snapshot {
                 .map_err(|source| StartError::log(&config.log, source))?,
         };
         let table = Table::new(&config);
+        let rates = Rates::new(&config.rates, before.map(|before| &before.rates));
         let site = |route: &Route| {
             let upstream = match &route.action {
                 Action::Forward(name) => origins.find(name),
                 Action::Redirect(..) | Action::Fixed(..) => None,
             };
-            Arc::new(Site { route: route.clone(), upstream, traffic: traffic.of(&route.name) })
+            let meters = route.rates.iter().filter_map(|rate| rates.find(&rate.name).cloned());
+            let meters = meters.collect();
+            let traffic = traffic.of(&route.name);
+            Arc::new(Site { route: route.clone(), upstream, meters, traffic })
         };
         let sites = config.routes.iter().map(site).collect();
         let mut policies: Vec<Arc<Policy>> = Vec::new();
@@ -265,7 +273,7 @@ impl Snapshot {
                 policies.push(Arc::clone(policy));
             }
         }
-        Ok(Snapshot { config, table, sites, policies, origins, log })
+        Ok(Snapshot { config, table, sites, policies, rates, origins, log })
     }
 
     /// A URL as the store knows it under the policies in force.

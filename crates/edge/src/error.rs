@@ -47,6 +47,8 @@ pub enum ErrorKind {
     NoRoute,
     /// A client's `only-if-cached` that nothing answers.
     NotCached,
+    /// More requests of a client than a rate allows.
+    RateLimited,
     /// Too many requests in flight, or the origin is saturated.
     Saturated,
     /// The breaker of the origin is open, or no origin is healthy.
@@ -89,6 +91,7 @@ impl ErrorKind {
         ErrorKind::ExpectationFailed,
         ErrorKind::NoRoute,
         ErrorKind::NotCached,
+        ErrorKind::RateLimited,
         ErrorKind::Saturated,
         ErrorKind::OriginUnavailable,
         ErrorKind::OriginUnreachable,
@@ -128,6 +131,7 @@ impl ErrorKind {
             K::NotCached => {
                 (504, "not-cached", Client, "no stored answer, and the request allows no other")
             }
+            K::RateLimited => (429, "rate-limited", Client, "too many requests, wait a moment"),
             K::Saturated => (503, "saturated", Edge, "too busy at the moment"),
             K::OriginUnavailable => {
                 (503, "origin-unavailable", Origin, "the application is not available")
@@ -166,6 +170,7 @@ impl ErrorKind {
             K::ExpectationFailed => "An `Expect` besides `100-continue`.",
             K::NoRoute => "No `[[route]]` matches host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
             K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
+            K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",
             K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",
             K::OriginUnavailable => "Every server of the origin is sick, or its breaker is open after `origin.breaker_failures` failures in a row. `forebay status` shows the last error of each.",
             K::OriginUnreachable => "No connection: nobody listens at that address, a firewall drops it, or TLS fails (name, authority). The status names the cause for each server.",

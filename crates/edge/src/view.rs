@@ -30,6 +30,9 @@ pub struct Status {
     pub cache: crate::cache::View,
     /// By route.
     pub routes: Vec<RouteStatus>,
+    /// How often clients may ask, and did.
+    #[serde(default)]
+    pub rates: Vec<crate::admit::RateView>,
     /// By origin.
     pub origins: Vec<OriginView>,
     /// Lines of the access log that were lost.
@@ -78,6 +81,7 @@ pub fn status(edge: &Edge) -> Status {
         in_flight: edge.in_flight.count(),
         cache: edge.cache.view(),
         routes: edge.traffic.all().into_iter().map(|(name, t)| route_status(name, &t)).collect(),
+        rates: snapshot.rates.views(),
         origins: snapshot.origins.all().iter().map(|upstream| upstream.view()).collect(),
         log_lines_lost: snapshot.log.lost(),
         journal: edge.journal.newest(10),
@@ -117,6 +121,7 @@ pub fn metrics(edge: &Edge) -> String {
     edge.cache.write(&mut page);
     write_listen(edge, &mut page);
     edge.compressor().write(&mut page);
+    edge.snapshot().rates.write(&mut page);
     write_origins(edge, &mut page);
     page.family("forebay_edge_in_flight", "gauge", "Requests in the rooms now.");
     page.sample("forebay_edge_in_flight", &[], edge.in_flight.count());

@@ -77,6 +77,14 @@ fn alone(section: &str, key: &Key) -> String {
             let other = if key.name == "key" { "chain" } else { "key" };
             format!("{tls}certificates = [{{ {line}, {other} = \"x.pem\" }}]\n{app}")
         }
+        ("route", "rates") => {
+            let rates = "[rate.login]\nrequests = 1\n[rate.all]\nrequests = 1\n";
+            format!("[[route]]\n{line}\n{rates}{app}")
+        }
+        ("rate", _) => {
+            let more = if key.name == "requests" { "" } else { "requests = 1\n" };
+            format!("[[route]]\nrates = [\"mine\"]\n[rate.mine]\n{more}{line}\n{app}")
+        }
         ("route", "path") => format!("[[route]]\n{line}\n{app}"),
         ("route", _) => format!("[[route]]\n{path}{line}\n{app}"),
         ("route.redirect", "status") => {
@@ -135,7 +143,7 @@ fn every_key_of_the_reference_is_read_with_its_example() {
 
 #[test]
 fn defaults_of_the_reference_are_the_defaults_in_force() {
-    let text = "[[route]]\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
+    let text = "[[route]]\nrates = [\"mine\"]\n[rate.mine]\nrequests = 1\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
                 probe = {}\n[policy.mine]\n";
     let loaded = load(&[in_file(text)]).expect("it is valid");
     for section in SECTIONS {
@@ -143,6 +151,7 @@ fn defaults_of_the_reference_are_the_defaults_in_force() {
             let path = match section.name {
                 "route" => "route.route-1".to_owned(),
                 "policy" => "policy.mine".to_owned(),
+                "rate" => "rate.mine".to_owned(),
                 "origin" => "origin.app".to_owned(),
                 "origin.probe" => "origin.app.probe".to_owned(),
                 name => name.to_owned(),
@@ -155,7 +164,7 @@ fn defaults_of_the_reference_are_the_defaults_in_force() {
                 assert!(is_within || is_choice, "`{path}` is never explained");
                 continue;
             };
-            let is_special = ["extended", "the only origin"].contains(&key.default)
+            let is_special = ["extended", "the only origin", "`requests`"].contains(&key.default)
                 || matches!(value.set_by, SetBy::File(..));
             assert!(
                 is_special || value.text == key.default,

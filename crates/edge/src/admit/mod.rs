@@ -8,6 +8,7 @@
 mod address;
 mod content;
 mod in_flight;
+mod rate;
 
 use http::header::MAX_FORWARDS;
 use http::{HeaderValue, Method};
@@ -20,6 +21,7 @@ use crate::exchange::{Exchange, Scheme};
 
 pub use address::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_trusted};
 pub use in_flight::{InFlight, Limit};
+pub use rate::{Meter, RateView, Rates, Standing, rate};
 
 /// The request as a message: address, sizes, authority, method.
 ///

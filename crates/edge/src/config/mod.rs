@@ -13,6 +13,7 @@ pub mod listen;
 pub mod log;
 pub mod origin;
 pub mod policy;
+pub mod rate;
 pub mod route;
 pub mod template;
 
@@ -27,6 +28,8 @@ pub struct Config {
     pub admit: admit::Admit,
     /// Which request goes where; tried in this order.
     pub routes: Vec<route::Route>,
+    /// How often clients may ask, by name.
+    pub rates: Vec<Arc<rate::Rate>>,
     /// The store.
     pub cache: cache::Cache,
     /// Encodings.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::policy::Policy;
+use super::rate::Rate;
 
 /// Which hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -101,6 +102,8 @@ pub struct Route {
     pub error_pages: BTreeMap<u16, Bytes>,
     /// Content limit, where it differs from `[admit]`.
     pub max_content_bytes: Option<u64>,
+    /// How often clients may ask.
+    pub rates: Vec<Arc<Rate>>,
 }
 
 impl Route {
@@ -126,6 +129,7 @@ impl Route {
             answer_fields: Vec::new(),
             error_pages: BTreeMap::new(),
             max_content_bytes: None,
+            rates: Vec::new(),
         }
     }
 }

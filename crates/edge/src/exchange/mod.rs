@@ -6,6 +6,7 @@
 
 mod answer;
 mod body;
+mod cookies;
 mod encoding;
 mod lines;
 mod stamps;
@@ -19,6 +20,7 @@ use http::{HeaderMap, Method, Uri, Version};
 
 pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
+pub use cookies::cookies;
 pub use encoding::Encoding;
 pub use lines::{OwnLines, field_lines};
 pub use stamps::{Room, Stamps};

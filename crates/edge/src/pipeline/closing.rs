@@ -20,6 +20,8 @@ use crate::traffic::Outcome;
 /// What the rooms note of a request for its end.
 #[derive(Debug)]
 pub(super) struct Notes {
+    /// What the rates of its route say of it.
+    pub(super) standing: Option<Box<admit::Standing>>,
     /// Its place among the requests in flight.
     pub(super) seat: Option<admit::Limit>,
     /// Its route, as a place among the sites of the snapshot.
@@ -32,7 +34,13 @@ pub(super) struct Notes {
 
 impl Default for Notes {
     fn default() -> Notes {
-        Notes { seat: None, site: None, outcome: Outcome::None, status: CacheStatus::own() }
+        Notes {
+            standing: None,
+            seat: None,
+            site: None,
+            outcome: Outcome::None,
+            status: CacheStatus::own(),
+        }
     }
 }
 
@@ -59,9 +67,24 @@ fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
         answer.fields.remove(X_REQUEST_ID);
     }
     answer.own.push("x-request-id", |out| out.extend_from_slice(&exchange.id));
+    if let Some(standing) = &notes.standing {
+        tell(standing, answer);
+    }
     // A stored answer keeps the date of its origin, or its age would not add up.
     if answer.lines.is_empty() && !answer.fields.contains_key(DATE) {
         answer.own.push("date", |out| out.extend_from_slice(&date()));
+    }
+}
+
+/// Says what is left of the client's rates.
+fn tell(standing: &admit::Standing, answer: &mut Answer) {
+    if standing.is_announced() {
+        answer.own.push("ratelimit", |out| standing.write_limit(out));
+        answer.own.push("ratelimit-policy", |out| standing.write_policy(out));
+    }
+    if let Some(seconds) = standing.retry_after() {
+        let seconds = itoa::Buffer::new().format(seconds).to_owned();
+        answer.own.push("retry-after", |out| out.extend_from_slice(seconds.as_bytes()));
     }
 }
 

@@ -100,6 +100,10 @@ fn walk(
     };
     let site = &snapshot.sites[matched.index];
     notes.site = Some(matched.index);
+    if !site.meters.is_empty() {
+        let standing = admit::rate(&site.meters, exchange, &edge.journal);
+        notes.standing.insert(Box::new(standing)).verdict()?;
+    }
     // After the route is known: what is too much for one site may be right for another.
     admit::on_route(&snapshot.config.admit, &site.route, exchange)?;
     exchange.leave(Room::Route);

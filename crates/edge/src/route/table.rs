@@ -1,14 +1,14 @@
 //! All routes, compiled once a reload.
 
 use http::HeaderMap;
-use http::header::{COOKIE, HeaderName};
+use http::header::HeaderName;
 
 use super::index::{Id, Map, PathIndex, is_of};
 use super::{Matched, Ready};
 use crate::config::Config;
 use crate::config::route::{Action, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::config::template::{Purpose, Template};
-use crate::exchange::{Exchange, Head, host_of};
+use crate::exchange::{Exchange, Head, cookies, host_of};
 
 /// The routes of one config.
 #[derive(Debug, Default)]
@@ -143,17 +143,9 @@ fn has_field(fields: &HeaderMap, (name, value): &(HeaderName, Option<String>)) -
     }
 }
 
-/// Looks through every `Cookie` line: HTTP/2 may send each cookie by itself (RFC 9113 §8.2.3).
 fn has_cookie(fields: &HeaderMap, asked: &NamedValue) -> bool {
-    let lines = fields.get_all(COOKIE).into_iter();
-    let mut pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.any(|pair| {
-        let pair = pair.trim_ascii();
-        let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let (name, value) = pair.split_at(equals);
+    cookies(fields).any(|(name, value)| {
         name == asked.name.as_bytes()
-            && asked.value.as_ref().is_none_or(|asked| {
-                value.strip_prefix(b"=").unwrap_or_default() == asked.as_bytes()
-            })
+            && asked.value.as_ref().is_none_or(|asked| value == asked.as_bytes())
     })
 }

@@ -10,6 +10,7 @@ mod logged;
 mod misdirected;
 mod parts;
 mod purging;
+mod rates;
 mod reloading;
 mod sharing;
 mod shedding;

@@ -58,6 +58,7 @@ fn screen(now: &Status, before: Option<&Status>) -> String {
     let seconds = before.map_or(now.uptime_s.max(1), |_| EVERY.as_secs());
     write_head(&mut out, now).expect("writing to a String does not fail");
     write_routes(&mut out, now, before, seconds).expect("writing to a String does not fail");
+    write_rates(&mut out, now, before, seconds).expect("writing to a String does not fail");
     write_origins(&mut out, now).expect("writing to a String does not fail");
     write_changes(&mut out, now).expect("writing to a String does not fail");
     out
@@ -111,6 +112,31 @@ fn write_routes(
             since(route.errors, old.map(|o| o.errors)),
             micros(route.p50_us),
             micros(route.p99_us),
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_rates(
+    out: &mut String,
+    now: &Status,
+    before: Option<&Status>,
+    seconds: u64,
+) -> std::fmt::Result {
+    if now.rates.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{:<18} {:>8} {:>9}", "rate", "in/s", "refused")?;
+    for limit in &now.rates {
+        let old = before.and_then(|b| b.rates.iter().find(|old| old.name == limit.name));
+        let since = |new: u64, old: Option<u64>| new.saturating_sub(old.unwrap_or(0));
+        let only_counts = if limit.enforces { "" } else { "  not enforced" };
+        writeln!(
+            out,
+            "{:<18} {:>8} {:>9}{only_counts}",
+            clip(&limit.name, 18),
+            rate(since(limit.allowed, old.map(|o| o.allowed)), seconds),
+            since(limit.refused, old.map(|o| o.refused)),
         )?;
     }
     writeln!(out)

@@ -38,7 +38,8 @@ fn json_of_every_reading_verb_keeps_its_shape() {
     let origin = Origin::start();
     // A server that cannot be reached has a last error.
     let gone = "[[origin]]\nname = \"gone\"\nservers = [\"unix:/no/such/socket\"]\n\n\
-                [[route]]\nname = \"gone\"\npath = \"/gone\"\norigin = \"gone\"\n";
+                [rate.gone]\nrequests = 9\n\n\
+                [[route]]\nname = \"gone\"\npath = \"/gone\"\norigin = \"gone\"\nrates = [\"gone\"]\n";
     let running = Running::with_config(&config(&origin, gone));
     for path in ["/a", "/a", "/gone"] {
         running.get(path);

@@ -14,11 +14,11 @@ mod tests;
 use std::borrow::Cow;
 
 use http::Uri;
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
 
 use crate::cache::rules::conditional::CONDITIONS;
 use crate::config::policy::{Caching, Policy};
-use crate::exchange::Scheme;
+use crate::exchange::{Scheme, cookies};
 
 pub use path::{Ambiguity, ambiguous_path};
 
@@ -110,17 +110,6 @@ pub fn shown_target(uri: &Uri, query: Option<&str>) -> Uri {
     };
     // A selection of a valid query is valid; should it not be, nothing of the query is shown.
     text.parse().or_else(|_| uri.path().parse()).unwrap_or_else(|_| Uri::from_static("/"))
-}
-
-/// Cookies of a request, name and value, in order. What has no `=` is a name without a value.
-pub fn cookies(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let lines = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    lines.flat_map(|line| line.split(|byte| *byte == b';')).filter_map(|pair| {
-        let pair = pair.trim_ascii();
-        let at = memchr::memchr(b'=', pair).unwrap_or(pair.len());
-        let (name, rest) = pair.split_at_checked(at)?;
-        (!pair.is_empty()).then(|| (name.trim_ascii(), rest.get(1..).unwrap_or_default()))
-    })
 }
 
 /// May answers under this policy be stored?

@@ -8,10 +8,11 @@
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Uri;
 
-use crate::cache::key::{cookies, is_forwarded_for_log, is_in_key, path, stores};
+use crate::cache::key::{is_forwarded_for_log, is_in_key, path, stores};
 use crate::cache::rules::conditional::{CONDITIONS, strip_conditions};
 use crate::cache::rules::{Refusal, RequestView};
 use crate::config::policy::Policy;
+use crate::exchange::cookies;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@ mod listeners;
 mod origins;
 mod policies;
 mod problem;
+mod rates;
 mod reader;
 pub mod reference;
 mod rooms;
@@ -106,13 +107,19 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let log = rooms::log(&mut reader);
     let admin = rooms::admin(&mut reader);
     let policies = policies::read(&mut reader);
+    let rates = rates::read(&mut reader);
     let origins = origins::read(&mut reader);
-    let routes = routes::read(&mut reader, &policies, &origins);
+    let known = routes::Known { policies: &policies, rates: &rates, origins: &origins };
+    let routes = routes::read(&mut reader, &known);
+    let used = routes.iter().flat_map(|route| &route.rates);
+    let used: Vec<_> = used.map(|rate| rate.name.clone()).collect();
+    rates::check_used(&mut reader, &rates, &used);
     let (problems, values) = reader.finish();
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
-    let config = Config { listen, admit, routes, cache, compress, origins, log, admin };
+    let rates = rates.into_values().collect();
+    let config = Config { listen, admit, routes, rates, cache, compress, origins, log, admin };
     Ok(Loaded { config, values })
 }
 

@@ -9,6 +9,7 @@ use http::{Method, StatusCode};
 use super::origins::is_name;
 use super::policies::{self, Policies};
 use super::problem::{Wrong, suggest};
+use super::rates::{self, Rates};
 use super::reader::{Given, Reader, Section};
 use super::reference::{ANSWER, FIELDS, REDIRECT, ROUTE};
 use super::rooms::readable;
@@ -17,6 +18,7 @@ use super::terms::{Host, Path, editable_field, field_name, field_value, show_pat
 use super::{SetBy, shadow};
 use crate::config::origin::Origin;
 use crate::config::policy::Policy;
+use crate::config::rate::Rate;
 use crate::config::route::{Action, FieldEdit, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::config::template::{Purpose, Template, TemplateError};
 
@@ -24,20 +26,16 @@ use crate::config::template::{Purpose, Template, TemplateError};
 pub const FLAG_ORIGIN: &str = "app";
 
 /// What routes may refer to.
-struct Known<'k> {
-    policies: &'k Policies,
-    origins: &'k [Arc<Origin>],
+pub(super) struct Known<'k> {
+    pub(super) policies: &'k Policies,
+    pub(super) rates: &'k Rates,
+    pub(super) origins: &'k [Arc<Origin>],
 }
 
-pub(super) fn read(
-    reader: &mut Reader<'_>,
-    policies: &Policies,
-    origins: &[Arc<Origin>],
-) -> Vec<Route> {
-    let known = &Known { policies, origins };
+pub(super) fn read(reader: &mut Reader<'_>, known: &Known<'_>) -> Vec<Route> {
     let tables = reader.list(&ROUTE);
     if tables.is_empty() {
-        return everything(reader, origins).into_iter().collect();
+        return everything(reader, known.origins).into_iter().collect();
     }
     let mut names = BTreeSet::new();
     let mut routes = Vec::new();
@@ -146,6 +144,7 @@ fn route<'t>(
         max_content_bytes: reader
             .get::<Option<Size>>(section, "max_content", None)
             .map(|size| size.0),
+        rates: rates(reader, section, known),
         path,
     }
 }
@@ -180,6 +179,16 @@ fn policy<'t>(
     };
     let name: Option<String> = reader.get_where(section, "policy", None, check);
     name.and_then(|name| known.policies.get(&name).cloned())
+}
+
+fn rates<'t>(reader: &mut Reader<'t>, section: &Section<'t>, known: &Known<'_>) -> Vec<Arc<Rate>> {
+    let check =
+        |names: &Vec<String>| match names.iter().find(|name| !known.rates.contains_key(*name)) {
+            Some(name) => Err(rates::unknown(name, known.rates)),
+            None => Ok(()),
+        };
+    let names: Vec<String> = reader.get_where(section, "rates", Vec::new(), check);
+    names.iter().filter_map(|name| known.rates.get(name).cloned()).collect()
 }
 
 fn named_values<'t>(

@@ -10,6 +10,7 @@ use super::setting::{Setting, text, word, written};
 use crate::config::admit::{ForwardedField, Proxy};
 use crate::config::log::Format;
 use crate::config::origin::Balance;
+use crate::config::rate::RateKey;
 use crate::config::route::{HostRule, PathRule, Segment};
 use crate::exchange::Encoding;
 
@@ -95,6 +96,30 @@ impl Setting for Balance {
         match self {
             Balance::LeastInFlight => "\"least-in-flight\"".into(),
             Balance::RoundRobin => "\"round-robin\"".into(),
+        }
+    }
+}
+
+impl Setting for RateKey {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<RateKey, Wrong> {
+        const HINT: &str = "write `address`, `everybody`, `field:x-api-key` or `cookie:session`";
+        let text = text(value, "a key", HINT)?;
+        let wrong = || Wrong::new(format!("is not a key: `{text}`")).hint(HINT);
+        match text.split_once(':') {
+            None if text == "address" => Ok(RateKey::Address),
+            None if text == "everybody" => Ok(RateKey::Everybody),
+            Some(("field", name)) => Ok(RateKey::Field(field_name(name)?)),
+            Some(("cookie", name)) if !name.is_empty() => Ok(RateKey::Cookie(name.to_owned())),
+            _ => Err(wrong()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            RateKey::Address => "\"address\"".into(),
+            RateKey::Everybody => "\"everybody\"".into(),
+            RateKey::Field(name) => format!("\"field:{name}\""),
+            RateKey::Cookie(name) => format!("\"cookie:{name}\""),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! Every section and key: the one source for complaints about unknown keys and for the reference.
 
 mod origins;
+mod rates;
 mod rooms;
 mod routes;
 
 pub use origins::{ORIGIN, PROBE, SERVER};
+pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
 pub use routes::{ANSWER, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
 
@@ -37,7 +39,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 16] = [
+pub const SECTIONS: [&Section; 17] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -47,6 +49,7 @@ pub const SECTIONS: [&Section; 16] = [
     &FIELDS,
     &POLICY,
     &QUERY,
+    &RATE,
     &CACHE,
     &COMPRESS,
     &ORIGIN,

@@ -113,6 +113,13 @@ pub const ROUTE: Section = Section {
             doc: "Largest content of a request on this route, where it differs from `admit.max_content`.",
             example: r#""100MiB""#,
         },
+        Key {
+            name: "rates",
+            kind: "list of names",
+            default: "[]",
+            doc: "Rates of `[rate.NAME]` that requests on this route are counted by, in this order.",
+            example: r#"["login", "all"]"#,
+        },
     ],
 };
 
