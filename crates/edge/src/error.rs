@@ -51,6 +51,8 @@ pub enum ErrorKind {
     RateLimited,
     /// Too many requests in flight, or the origin is saturated.
     Saturated,
+    /// The origin takes fewer requests than come, and this one was given up.
+    Shed,
     /// The breaker of the origin is open, or no origin is healthy.
     OriginUnavailable,
     /// No connection to the origin could be made.
@@ -93,6 +95,7 @@ impl ErrorKind {
         ErrorKind::NotCached,
         ErrorKind::RateLimited,
         ErrorKind::Saturated,
+        ErrorKind::Shed,
         ErrorKind::OriginUnavailable,
         ErrorKind::OriginUnreachable,
         ErrorKind::OriginTimeout,
@@ -133,6 +136,7 @@ impl ErrorKind {
             }
             K::RateLimited => (429, "rate-limited", Client, "too many requests, wait a moment"),
             K::Saturated => (503, "saturated", Edge, "too busy at the moment"),
+            K::Shed => (503, "shed", Origin, "the application is overloaded"),
             K::OriginUnavailable => {
                 (503, "origin-unavailable", Origin, "the application is not available")
             }
@@ -172,6 +176,7 @@ impl ErrorKind {
             K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
             K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",
             K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",
+            K::Shed => "The origin refuses as overloaded more than half of what it is sent (`origin.throttle_factor`); it is sent less until it takes more again. Hits and what may be served stale go on. `forebay status` and the journal say what is shed and since when. Give the application more capacity, or cache more.",
             K::OriginUnavailable => "Every server of the origin is sick, or its breaker is open after `origin.breaker_failures` failures in a row. `forebay status` shows the last error of each.",
             K::OriginUnreachable => "No connection: nobody listens at that address, a firewall drops it, or TLS fails (name, authority). The status names the cause for each server.",
             K::OriginTimeout => "No head of an answer within `origin.try_timeout` (a try) or `origin.total_timeout` (all of them). Look for what is slow in the application before you raise them.",

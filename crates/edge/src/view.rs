@@ -186,6 +186,17 @@ fn write_origins(edge: &Edge, page: &mut Page) {
             page.sample("forebay_edge_origin_failures_total", &labels, *count);
         }
     }
+    page.family(
+        "forebay_edge_origin_shed_total",
+        "counter",
+        "Requests given up for an overloaded origin.",
+    );
+    for origin in &all {
+        for (priority, count) in origin.throttle.iter().flat_map(|throttle| &throttle.shed) {
+            let labels = [("origin", origin.name.as_str()), ("priority", priority)];
+            page.sample("forebay_edge_origin_shed_total", &labels, *count);
+        }
+    }
     page.family("forebay_edge_origin_healthy", "gauge", "1 if the server is asked.");
     for origin in &all {
         for server in &origin.servers {

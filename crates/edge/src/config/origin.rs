@@ -74,6 +74,19 @@ pub struct Probe {
     pub falls_after: u32,
 }
 
+/// A number above 1, such as 2 or 1.5.
+#[derive(Debug, Clone, Copy)]
+pub struct Factor(pub f64);
+
+/// Settings are compared as they were written.
+impl PartialEq for Factor {
+    fn eq(&self, other: &Factor) -> bool {
+        self.0.to_bits() == other.0.to_bits()
+    }
+}
+
+impl Eq for Factor {}
+
 /// Time to connect, TLS included: a healthy origin is a few milliseconds away.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Time of one try until the answer's head.
@@ -91,6 +104,9 @@ pub const POOL_MAX_IDLE: usize = 128;
 pub const RETRY_BUDGET_PERCENT: u8 = 10;
 /// Requests in flight to one origin, all cores together.
 pub const MAX_IN_FLIGHT: usize = 1_024;
+/// K of adaptive throttling ("Site Reliability Engineering", chapter 21): an origin is sent at most so many
+/// times what it takes. Less sheds sooner, more lets the origin refuse more by itself.
+pub const THROTTLE_FACTOR: f64 = 2.0;
 /// Failures in a row that open a server's breaker (passive health).
 pub const BREAKER_FAILURES: u32 = 5;
 /// Time that a breaker stays open before one request may try.
@@ -127,6 +143,8 @@ pub struct Origin {
     pub retry_budget_percent: u8,
     /// In flight.
     pub max_in_flight: usize,
+    /// K of adaptive throttling; `None` sends everything on.
+    pub throttle_factor: Option<Factor>,
     /// Pool.
     pub pool_idle_timeout: Duration,
     /// Pool.
@@ -156,6 +174,7 @@ impl Origin {
             max_tries: 3,
             retry_budget_percent: RETRY_BUDGET_PERCENT,
             max_in_flight: MAX_IN_FLIGHT,
+            throttle_factor: Some(Factor(THROTTLE_FACTOR)),
             pool_idle_timeout: POOL_IDLE_TIMEOUT,
             pool_max_idle: POOL_MAX_IDLE,
             breaker_failures: BREAKER_FAILURES,

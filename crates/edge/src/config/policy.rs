@@ -68,6 +68,8 @@ pub struct Policy {
     pub stale_while_revalidate: Option<Duration>,
     /// Stale answers when the origin fails, where the answer says nothing itself (RFC 5861 §4).
     pub stale_if_error: Option<Duration>,
+    /// How much longer than that while the origin is overloaded.
+    pub stale_if_overloaded: Option<Duration>,
     /// Freshness of errors (404, 410, 5xx, …) that say nothing themselves; `None` stores none.
     pub error_ttl: Option<Duration>,
     /// A client's `no-cache`, `max-age=0` and `Pragma` do not reach the origin.
@@ -102,6 +104,7 @@ impl Policy {
             is_heuristic: false,
             stale_while_revalidate: Some(DAY),
             stale_if_error: Some(30 * DAY),
+            stale_if_overloaded: None,
             error_ttl: Some(Duration::from_secs(1)),
             ignores_client_no_cache: true,
             key: KeyRule {
@@ -125,6 +128,7 @@ impl Policy {
             is_heuristic: false,
             stale_while_revalidate: Some(Duration::from_secs(30)),
             stale_if_error: Some(Duration::from_secs(86_400)),
+            stale_if_overloaded: None,
             error_ttl: Some(Duration::from_secs(1)),
             ignores_client_no_cache: true,
             key: KeyRule {
@@ -147,6 +151,7 @@ impl Policy {
             is_heuristic: false,
             stale_while_revalidate: None,
             stale_if_error: None,
+            stale_if_overloaded: None,
             error_ttl: None,
             ignores_client_no_cache: false,
             key: KeyRule {
@@ -169,6 +174,7 @@ impl Policy {
             is_heuristic: false,
             stale_while_revalidate: None,
             stale_if_error: None,
+            stale_if_overloaded: None,
             error_ttl: None,
             ignores_client_no_cache: false,
             key: KeyRule {

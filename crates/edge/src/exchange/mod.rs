@@ -9,6 +9,7 @@ mod body;
 mod cookies;
 mod encoding;
 mod lines;
+mod priority;
 mod stamps;
 mod upgrade;
 
@@ -23,6 +24,7 @@ pub use body::{Body, BoxedBody};
 pub use cookies::cookies;
 pub use encoding::Encoding;
 pub use lines::{OwnLines, field_lines};
+pub use priority::Priority;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};
 
@@ -124,6 +126,8 @@ pub struct Ask {
     pub body: Body,
     /// Upgrade token to pass on (`websocket`), if any.
     pub upgrade: Option<http::HeaderValue>,
+    /// What whoever waits for it has to lose.
+    pub priority: Priority,
 }
 
 impl Ask {

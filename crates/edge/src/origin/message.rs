@@ -346,6 +346,7 @@ mod tests {
             own: OwnLines::default(),
             body,
             upgrade: None,
+            priority: crate::exchange::Priority::default(),
         };
         let outgoing = Outgoing::new(ask, None).expect("lawful");
         let mut head = Vec::new();

@@ -21,9 +21,11 @@ mod deadline;
 mod health;
 pub mod http1;
 mod message;
+mod overload;
 mod pool;
 mod server;
 mod tend;
+mod throttle;
 mod tls;
 mod upload;
 mod upstream;
@@ -49,6 +51,7 @@ use server::{Identity, Server};
 use upstream::Member;
 
 pub use server::LastError;
+pub use throttle::ThrottleView;
 pub use upstream::Upstream;
 pub use view::{OriginView, ServerView};
 

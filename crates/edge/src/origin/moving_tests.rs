@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{Origins, Upstream};
 use crate::config::origin::{Address, Origin, Server};
-use crate::exchange::{Ask, Body, OwnLines};
+use crate::exchange::{Ask, Body, OwnLines, Priority};
 
 /// A server that answers with its name, and how many of its connections are open.
 struct Place {
@@ -97,6 +97,7 @@ async fn ask(upstream: &Arc<Upstream>) -> String {
         own: OwnLines::default(),
         body: Body::Empty,
         upgrade: None,
+        priority: Priority::default(),
     };
     let answer = upstream.fetch(ask).await.expect("an answer");
     let content = answer.body.collect().await.expect("whole content").to_bytes();

@@ -19,7 +19,7 @@ use super::server::Server;
 use super::upstream::Upstream;
 use crate::config::origin::{Address, Probe};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Ask, Body, OwnLines};
+use crate::exchange::{Ask, Body, OwnLines, Priority};
 
 /// Shortest time between two rounds of one task, whatever the settings say.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -151,8 +151,16 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
     let uri = Uri::try_from(probe.path.as_str()).map_err(bad)?;
     let fields = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("forebay-probe"))]);
     let own = OwnLines::default();
-    let ask =
-        Ask { method: Method::GET, uri, authority, fields, own, body: Body::Empty, upgrade: None };
+    let ask = Ask {
+        method: Method::GET,
+        uri,
+        authority,
+        fields,
+        own,
+        body: Body::Empty,
+        upgrade: None,
+        priority: Priority::default(),
+    };
     let mut outgoing = Outgoing::new(ask, None)?;
     let status = match protocol {
         Protocol::Http1 => {

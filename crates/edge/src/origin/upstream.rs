@@ -14,11 +14,13 @@ use super::balance::Schedule;
 use super::budget::Budget;
 use super::health::{Breaker, Change, since_start};
 use super::message::Outgoing;
+use super::overload;
 use super::server::Server;
+use super::throttle::{Outcome, Step, Throttle};
 use super::walk::Walk;
-use crate::config::origin::{Balance, Origin};
+use crate::config::origin::{Balance, Factor, Origin};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Ask};
+use crate::exchange::{Answer, Ask, Priority};
 
 /// Time between requests that are sent although probes call every server sick: enough to notice that
 /// it is the probe that is wrong.
@@ -39,6 +41,7 @@ pub struct Upstream {
 pub(super) struct Running {
     pub(super) in_flight: AtomicUsize,
     pub(super) budget: Budget,
+    pub(super) throttle: Throttle,
     last_resort_ms: AtomicU64,
     pub(super) counts: Counts,
 }
@@ -64,6 +67,7 @@ pub(super) struct Counts {
     pub(super) opened: Counter,
     pub(super) reused: Counter,
     pub(super) saturated: Counter,
+    pub(super) shed: Counter,
     pub(super) unavailable: Counter,
     pub(super) unreachable: Counter,
     pub(super) timeout: Counter,
@@ -78,6 +82,7 @@ impl Counts {
         let label = |kind: ErrorKind, counter: &Counter| (kind.facts().label, counter.value());
         vec![
             label(ErrorKind::Saturated, &self.saturated),
+            label(ErrorKind::Shed, &self.shed),
             label(ErrorKind::OriginUnavailable, &self.unavailable),
             label(ErrorKind::OriginUnreachable, &self.unreachable),
             label(ErrorKind::OriginTimeout, &self.timeout),
@@ -88,6 +93,7 @@ impl Counts {
     fn failure(&self, kind: ErrorKind) {
         match kind {
             ErrorKind::Saturated => self.saturated.increment(),
+            ErrorKind::Shed => self.shed.increment(),
             ErrorKind::OriginUnavailable => self.unavailable.increment(),
             ErrorKind::OriginUnreachable => self.unreachable.increment(),
             ErrorKind::OriginTimeout => self.timeout.increment(),
@@ -178,16 +184,49 @@ impl Upstream {
     ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'_> {
         self.running.counts.requests.increment();
         self.running.budget.earn(self.settings.retry_budget_percent);
+        let priority = ask.priority;
         let walk = self.walk(ask);
         async move {
             let answer = match walk {
                 Ok(mut walk) => walk.run().await.map(|reply| walk.answer(reply)),
                 Err(error) => Err(error),
             };
+            self.note(priority, &answer);
             if let Err(error) = &answer {
                 self.running.counts.failure(error.kind());
             }
             answer
+        }
+    }
+
+    /// May a request of this priority be sent? An origin that takes fewer than come is not asked for all.
+    pub fn admits(&self, priority: Priority) -> Result<(), Error> {
+        let Some(Factor(factor)) = self.settings.throttle_factor else { return Ok(()) };
+        let (may, step) = self.running.throttle.admits(priority, factor, clock::now());
+        self.tell_step(step);
+        if may {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Shed, "the origin takes fewer requests than come");
+        self.running.counts.failure(error.kind());
+        Err(error)
+    }
+
+    /// How the origin took it. What it has never heard of says nothing of it.
+    fn note(&self, priority: Priority, answer: &Result<Answer, Error>) {
+        let Some(Factor(factor)) = self.settings.throttle_factor else { return };
+        let outcome = match answer.as_ref().map_err(Error::kind) {
+            Ok(answer) if overload::is_refusal(answer.status, &answer.fields) => Outcome::Refused,
+            Ok(_) => Outcome::Accepted,
+            Err(ErrorKind::OriginTimeout | ErrorKind::OriginUnreachable) => Outcome::Refused,
+            Err(_) => return,
+        };
+        self.tell_step(self.running.throttle.note(priority, outcome, factor, clock::now()));
+    }
+
+    fn tell_step(&self, step: Option<Step>) {
+        if let Some(step) = step {
+            self.tell(&step.sentence());
         }
     }
 

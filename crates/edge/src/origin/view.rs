@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::health::{Breaker, since_start};
 use super::server::LastError;
+use super::throttle::ThrottleView;
 use super::upstream::{Member, Upstream};
 
 /// An origin at one moment.
@@ -30,6 +31,9 @@ pub struct OriginView {
     pub connections_opened: u64,
     /// Requests that found a connection ready.
     pub connections_reused: u64,
+    /// Adaptive throttling; `None` if it is off.
+    #[serde(default)]
+    pub throttle: Option<ThrottleView>,
     /// Failures by the label of their kind.
     pub failures: Vec<(String, u64)>,
     /// Median time until the head of an answer, in microseconds.
@@ -80,6 +84,10 @@ impl Upstream {
             retries_refused: counts.retries_refused.value(),
             connections_opened: counts.opened.value(),
             connections_reused: counts.reused.value(),
+            throttle: self
+                .settings
+                .throttle_factor
+                .map(|factor| self.running.throttle.view(factor.0, clock::now())),
             failures: counts.failures().into_iter().map(|(kind, n)| (kind.into(), n)).collect(),
             p50_us: us(0.5),
             p99_us: us(0.99),

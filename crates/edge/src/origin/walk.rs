@@ -9,6 +9,7 @@ use http::StatusCode;
 use super::attempt::{Attempt, Reply, Reuse, Stage, Try};
 use super::content::{self, Content, Lease};
 use super::message::{self, Outgoing};
+use super::overload;
 use super::upload::Sender;
 use super::upstream::{Ticket, Upstream};
 use crate::error::{Error, ErrorKind};
@@ -72,7 +73,7 @@ impl<'a> Walk<'a> {
                 may_follow: self.tries_left > 0,
             };
             member = match self.attempt.run(to).await {
-                Ok(reply) => match self.instead_of(reply.status, member) {
+                Ok(reply) => match self.instead_of(&reply, member) {
                     None => return Ok(reply),
                     Some(other) => other,
                 },
@@ -136,7 +137,13 @@ impl<'a> Walk<'a> {
     }
 
     /// Another server to ask in place of this answer, if its status says so and that is safe.
-    fn instead_of(&mut self, status: StatusCode, member: usize) -> Option<usize> {
+    fn instead_of(&mut self, reply: &Reply, member: usize) -> Option<usize> {
+        let status = reply.status;
+        if overload::forbids_retry(status, &reply.fields) {
+            // It is well, and busy.
+            self.upstream.server_succeeded(member);
+            return None;
+        }
         if !self.upstream.settings.failover_statuses.contains(&status) {
             self.upstream.server_succeeded(member);
             return None;

@@ -111,7 +111,8 @@ pub(super) fn refusal(
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         answer.fields.insert(CONTENT_TYPE, html);
     }
-    if matches!(error.kind(), ErrorKind::Saturated | ErrorKind::OriginUnavailable) {
+    if matches!(error.kind(), ErrorKind::Saturated | ErrorKind::Shed | ErrorKind::OriginUnavailable)
+    {
         answer.fields.insert(RETRY_AFTER, admit::RETRY_AFTER);
     }
     answer

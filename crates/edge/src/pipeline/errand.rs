@@ -53,12 +53,13 @@ impl Errand {
                 refill::only_if_cached(&exchange.head.fields, notes)?;
                 pass::note(notes, refusal.into(), Some(refusal.label()));
                 notes.seat = Some(seat?);
-                pass::through(edge, &site, exchange, target, Forwarding::Everything, notes).await
+                let how = (Forwarding::Everything, pass::priority(exchange));
+                pass::through(edge, &site, exchange, target, how, notes).await
             }
             Ask::Fill(question, found) => {
                 notes.seat = match seat {
                     Ok(seat) => Some(seat),
-                    Err(error) => return refill::shed(edge, exchange, found, error, notes),
+                    Err(error) => return refill::shed(edge, &site, exchange, found, error, notes),
                 };
                 refill::ask(edge, &site, question, exchange, target, found, notes).await
             }

@@ -26,7 +26,7 @@ use crate::cache::{Head, safety};
 use crate::compress::encoded_fields;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
-use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
+use crate::exchange::{Answer, Ask, Body, Encoding, Exchange, Priority};
 
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
@@ -57,10 +57,10 @@ impl Fill {
         site: &Arc<Site>,
         question: &Cacheable,
         exchange: &Exchange,
-        target: Uri,
+        (target, priority): (Uri, Priority),
         held: Held,
     ) -> (Fill, Ask) {
-        let mut ask = pass::ask(site, exchange, target, Forwarding::Listed);
+        let mut ask = pass::ask(site, exchange, target, (Forwarding::Listed, priority));
         ask.method = Method::GET;
         held.ask(&mut ask.fields);
         let fill = Fill {
@@ -389,6 +389,7 @@ fn unconditional(ask: &Ask) -> Ask {
         own: ask.own.clone(),
         body: Body::Empty,
         upgrade: None,
+        priority: ask.priority,
     }
 }
 

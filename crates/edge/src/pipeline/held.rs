@@ -32,6 +32,14 @@ impl Held {
         }
     }
 
+    /// The same without taking it.
+    pub(super) fn stored(&self) -> Option<&Stored> {
+        match self {
+            Held::Answer(stored) => Some(stored),
+            Held::Nothing | Held::Variants(_) => None,
+        }
+    }
+
     /// Makes `fields` ask whether what is held is good.
     pub(super) fn ask(&self, fields: &mut HeaderMap) {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{ACCEPT_ENCODING, HeaderValue};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, COOKIE, HeaderValue};
 use http::{HeaderMap, Uri};
 
 use super::closing::Notes;
@@ -13,7 +13,7 @@ use crate::cache::safety;
 use crate::cache::status::{CacheStatus, Forward};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Ask, Exchange, Room};
+use crate::exchange::{Answer, Ask, Exchange, Priority, Room};
 use crate::forward::{Shows, introduce};
 use crate::origin::Upstream;
 use crate::route;
@@ -34,11 +34,12 @@ pub(super) async fn through(
     site: &Site,
     exchange: &mut Exchange,
     target: Uri,
-    forwarding: Forwarding,
+    (forwarding, priority): (Forwarding, Priority),
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     let upstream = upstream(site)?;
-    let mut ask = ask(site, exchange, target, forwarding);
+    upstream.admits(priority)?;
+    let mut ask = ask(site, exchange, target, (forwarding, priority));
     if forwarding == Forwarding::Listed {
         // The answer is for this client alone and may be what its conditions and ranges make of it.
         for name in CONDITIONS {
@@ -77,8 +78,21 @@ pub(super) fn upstream(site: &Site) -> Result<&Arc<Upstream>, Error> {
         .ok_or_else(|| Error::new(ErrorKind::Internal, "a route without its origin"))
 }
 
+/// What is lost with a request that no stored answer can stand in for. Who shows a cookie or credentials is
+/// in the middle of something.
+pub(super) fn priority(exchange: &Exchange) -> Priority {
+    let fields = &exchange.head.fields;
+    let is_known = fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION);
+    if is_known { Priority::Known } else { Priority::Unknown }
+}
+
 /// The question for the origin, without content.
-pub(super) fn ask(site: &Site, exchange: &Exchange, uri: Uri, forwarding: Forwarding) -> Ask {
+pub(super) fn ask(
+    site: &Site,
+    exchange: &Exchange,
+    uri: Uri,
+    (forwarding, priority): (Forwarding, Priority),
+) -> Ask {
     let head = &exchange.head;
     let policy = site.route.policy.as_deref();
     let (mut fields, shows): (HeaderMap, Shows) = match forwarding {
@@ -102,6 +116,7 @@ pub(super) fn ask(site: &Site, exchange: &Exchange, uri: Uri, forwarding: Forwar
         own,
         body: crate::exchange::Body::Empty,
         upgrade: None,
+        priority,
     };
     if !site.route.request_fields.is_empty() {
         route::edit(&site.route.request_fields, ask.fields_mut());

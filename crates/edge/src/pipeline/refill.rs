@@ -23,7 +23,7 @@ use crate::cache::status::{CacheStatus, Forward};
 use crate::cache::store::{Object, Pass};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Exchange, Room};
+use crate::exchange::{Answer, Exchange, Priority, Room};
 use crate::traffic::Outcome;
 
 /// Asks the origin, or reads along with whoever does.
@@ -42,17 +42,18 @@ pub(super) async fn ask(
         notes.status = notes.status.because(rule.label());
     }
     only_if_cached(&exchange.head.fields, notes)?;
+    let priority = priority(edge, site, exchange, &held);
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
     if let Some(pass) = edge.cache.memory.passed(&question.key, now_ms) {
         let asked = clock::now();
-        let answer = go_alone(edge, site, exchange, target, notes).await;
+        let answer = go_alone(edge, site, exchange, target, priority, notes).await;
         notes.status = notes.status.because(pass.refusal.label());
         if let Ok(answer) = &answer {
             look_again(edge, site, &question, exchange, (pass, asked), answer);
         }
-        return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
+        return answer.or_else(|error| rescue(edge, site, exchange, held, error, notes));
     }
     let mut key = question.key.clone();
     if is_personal(site, exchange) {
@@ -65,13 +66,14 @@ pub(super) async fn ask(
             Join::Follow(reader) => (reader, false),
             Join::Lead(lead, reader) => {
                 if let Some(hit) = second_look(edge, site, &question, exchange) {
-                    let object = Arc::clone(&hit.object);
-                    answer_from_store(lead, object);
+                    answer_from_store(lead, Arc::clone(&hit.object));
                     return Ok(stored::hit(edge, exchange, &hit, None, notes));
                 }
-                let (fill, ask) =
-                    Fill::new(edge, site, &question, exchange, target.clone(), held.clone());
-                tokio::spawn(fill.run(ask, lead));
+                let how = (target.clone(), priority);
+                let begun = begin(edge, site, &question, exchange, how, held.clone(), lead);
+                if let Err(error) = begun {
+                    return rescue(edge, site, exchange, held, error, notes);
+                }
                 (reader, true)
             }
         };
@@ -81,10 +83,10 @@ pub(super) async fn ask(
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
-                let answer = go_alone(edge, site, exchange, target, notes).await;
-                return answer.or_else(|error| rescue(edge, exchange, held, error, notes));
+                let answer = go_alone(edge, site, exchange, target, priority, notes).await;
+                return answer.or_else(|error| rescue(edge, site, exchange, held, error, notes));
             }
-            Err(Missed::Failed(error)) => return rescue(edge, exchange, held, error, notes),
+            Err(Missed::Failed(error)) => return rescue(edge, site, exchange, held, error, notes),
         };
         if reader.is_late() && !is_good_still(edge, site, exchange, &head) {
             edge.cache.fills.outlived(&reader);
@@ -98,12 +100,12 @@ pub(super) async fn ask(
                 key.extend_from_slice(&secondary);
                 continue;
             }
-            return go_alone(edge, site, exchange, target, notes).await;
+            return go_alone(edge, site, exchange, target, priority, notes).await;
         }
         if exchange.head.fields.contains_key(RANGE) && !arriving::is_kept(edge, &head, &reader) {
             // Too much would go by before the part that is asked for, and nobody else would have it.
             drop(reader);
-            return go_alone(edge, site, exchange, target, notes).await;
+            return go_alone(edge, site, exchange, target, priority, notes).await;
         }
         return Ok(arriving::answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
@@ -121,6 +123,7 @@ pub(super) fn only_if_cached(fields: &HeaderMap, notes: &mut Notes) -> Result<()
 /// The edge is full: what is held may still do, where the rules allow it.
 pub(super) fn shed(
     edge: &Arc<Edge>,
+    site: &Site,
     exchange: &Exchange,
     found: Found,
     error: Error,
@@ -131,7 +134,7 @@ pub(super) fn shed(
     if let Some(rule) = rule {
         notes.status = notes.status.because(rule.label());
     }
-    rescue(edge, exchange, held, error, notes)
+    rescue(edge, site, exchange, held, error, notes)
 }
 
 /// Fetches anew behind a stale answer that is being served.
@@ -143,11 +146,30 @@ pub(super) fn behind(
     target: Uri,
     held: &Stored,
 ) {
-    if let Join::Lead(lead, _) = edge.cache.fills.join(&question.key) {
-        let (fill, ask) =
-            Fill::new(edge, site, question, exchange, target, Held::Answer(held.clone()));
-        tokio::spawn(fill.run(ask, lead));
+    let Join::Lead(lead, _) = edge.cache.fills.join(&question.key) else { return };
+    let (how, held) = ((target, Priority::Covered), Held::Answer(held.clone()));
+    if let Err(error) = begin(edge, site, question, exchange, how, held, lead) {
+        tracing::debug!(%error, "not fetched anew");
     }
+}
+
+/// Begins a fill, unless the origin must be spared.
+fn begin(
+    edge: &Arc<Edge>,
+    site: &Arc<Site>,
+    question: &Cacheable,
+    exchange: &Exchange,
+    (target, priority): (Uri, Priority),
+    held: Held,
+    lead: FillLead<Head>,
+) -> Result<(), Error> {
+    if let Err(error) = pass::upstream(site).and_then(|upstream| upstream.admits(priority)) {
+        lead.fail(&error);
+        return Err(error);
+    }
+    let (fill, ask) = Fill::new(edge, site, question, exchange, (target, priority), held);
+    tokio::spawn(fill.run(ask, lead));
+    Ok(())
 }
 
 fn reason_of(edge: &Edge, found: Found) -> (Forward, Option<Rule>, Held) {
@@ -166,11 +188,30 @@ fn reason_of(edge: &Edge, found: Found) -> (Forward, Option<Rule>, Held) {
     }
 }
 
+/// What is lost if the origin is not asked.
+fn priority(edge: &Edge, site: &Site, exchange: &Exchange, held: &Held) -> Priority {
+    let Some(held) = held.stored() else { return pass::priority(exchange) };
+    let may_bridge = |longer| stored::may_bridge(edge, held, Failure::Shed(longer)).is_ok();
+    if may_bridge(Duration::ZERO) {
+        Priority::Covered
+    } else if may_bridge(longer(site)) {
+        Priority::Overdue
+    } else {
+        pass::priority(exchange)
+    }
+}
+
+/// How much longer the route's policy lets stale answers be used while its origin is overloaded.
+fn longer(site: &Site) -> Duration {
+    site.policy().and_then(|policy| policy.stale_if_overloaded).unwrap_or_default()
+}
+
 async fn go_alone(
     edge: &Arc<Edge>,
     site: &Arc<Site>,
     exchange: &mut Exchange,
     target: Uri,
+    priority: Priority,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     notes.outcome = Outcome::Pass;
@@ -178,12 +219,13 @@ async fn go_alone(
         None => Forwarding::Everything,
         Some(_) => Forwarding::Listed,
     };
-    pass::through(edge, site, exchange, target, forwarding, notes).await
+    pass::through(edge, site, exchange, target, (forwarding, priority), notes).await
 }
 
 /// The origin failed: what is held may still do, where the rules allow it.
 fn rescue(
     edge: &Arc<Edge>,
+    site: &Site,
     exchange: &Exchange,
     held: Held,
     error: Error,
@@ -191,7 +233,7 @@ fn rescue(
 ) -> Result<Answer, Error> {
     let Some(held) = held.answer() else { return Err(error) };
     let failure = match error.kind() {
-        ErrorKind::Saturated => Failure::ServerError,
+        ErrorKind::Saturated | ErrorKind::Shed => Failure::Shed(longer(site)),
         _ => Failure::Unreachable,
     };
     match stored::may_bridge(edge, &held, failure) {

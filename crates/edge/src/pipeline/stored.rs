@@ -141,7 +141,10 @@ fn outcome_of(rule: Rule) -> Outcome {
         Rule::StaleWhileRevalidate | Rule::PolicyStaleWhileRevalidate => {
             Outcome::StaleWhileRevalidate
         }
-        Rule::StaleIfError | Rule::PolicyStaleIfError | Rule::Disconnected => Outcome::StaleIfError,
+        Rule::StaleIfError
+        | Rule::PolicyStaleIfError
+        | Rule::PolicyStaleIfOverloaded
+        | Rule::Disconnected => Outcome::StaleIfError,
         _ => Outcome::Hit,
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_edge::config::origin::{Address, Origin, Server};
 use forebay_edge::error::Error;
-use forebay_edge::exchange::{Answer, Ask, Body};
+use forebay_edge::exchange::{Answer, Ask, Body, Priority};
 use forebay_edge::origin::{Origins, Upstream};
 use forebay_signals::clock;
 use forebay_signals::journal::Journal;
@@ -149,6 +149,7 @@ pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
         own: forebay_edge::exchange::OwnLines::default(),
         body,
         upgrade: None,
+        priority: Priority::default(),
     }
 }
 

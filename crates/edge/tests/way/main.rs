@@ -16,5 +16,6 @@ mod sharing;
 mod shedding;
 mod streaming;
 mod support;
+mod throttled;
 mod uploads;
 mod users;

@@ -149,6 +149,20 @@ fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
         "origin", "state", "in flight", "requests"
     )?;
     for origin in &now.origins {
+        let sheds = origin
+            .throttle
+            .as_ref()
+            .and_then(|throttle| Some((throttle, throttle.sheds.as_ref()?)));
+        if let Some((throttle, up_to)) = sheds {
+            writeln!(
+                out,
+                "{} is overloaded: sheds up to `{up_to}` for {}, takes {} of {} requests",
+                origin.name,
+                span(throttle.for_s),
+                throttle.accepted,
+                throttle.asked,
+            )?;
+        }
         for server in &origin.servers {
             writeln!(
                 out,

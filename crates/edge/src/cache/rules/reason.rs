@@ -39,6 +39,8 @@ pub enum Rule {
     StaleIfError,
     /// The policy's `stale_if_error`.
     PolicyStaleIfError,
+    /// The policy's `stale_if_overloaded`.
+    PolicyStaleIfOverloaded,
     /// No origin can be reached, and nothing forbids a stale answer.
     Disconnected,
     /// The client's `no-cache` or `Pragma`.
@@ -60,7 +62,8 @@ impl Rule {
             R::SMaxage, R::MaxAge, R::Expires, R::CdnCacheControl, R::SurrogateControl,
             R::PolicyTtl, R::PolicyErrorTtl, R::Heuristic, R::NoCache, R::MustRevalidate,
             R::ProxyRevalidate, R::Stale, R::StaleTooLong, R::StaleWhileRevalidate,
-            R::PolicyStaleWhileRevalidate, R::StaleIfError, R::PolicyStaleIfError, R::Disconnected,
+            R::PolicyStaleWhileRevalidate, R::StaleIfError, R::PolicyStaleIfError,
+            R::PolicyStaleIfOverloaded, R::Disconnected,
             R::RequestNoCache, R::RequestMaxAge, R::RequestMinFresh, R::RequestMaxStale,
         ]
     };
@@ -101,6 +104,7 @@ impl Rule {
             R::PolicyStaleWhileRevalidate => ("policy-stale-while-revalidate", "the policy allows it stale while it is fetched anew (RFC 5861 §3)"),
             R::StaleIfError => ("stale-if-error", "the answer allows it stale when the origin fails (RFC 5861 §4)"),
             R::PolicyStaleIfError => ("policy-stale-if-error", "the policy allows it stale when the origin fails (RFC 5861 §4)"),
+            R::PolicyStaleIfOverloaded => ("policy-stale-if-overloaded", "the policy allows it stale for longer while the origin is overloaded (RFC 9111 §4.2.4)"),
             R::Disconnected => ("disconnected", "no origin can be reached, and nothing forbids it stale (RFC 9111 §4.2.4)"),
             R::RequestNoCache => ("request-no-cache", "the request wants the origin asked (RFC 9111 §5.2.1.4)"),
             R::RequestMaxAge => ("request-max-age", "it is older than the request accepts (RFC 9111 §5.2.1.1)"),

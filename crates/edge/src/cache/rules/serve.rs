@@ -35,6 +35,9 @@ pub enum Failure {
     Unreachable,
     /// A 500, 502, 503 or 504 (RFC 5861 §4).
     ServerError,
+    /// It was not asked, so that it is not overloaded more; the policy lets what is stored be used for so
+    /// much longer then.
+    Shed(Duration),
 }
 
 /// Decides on a stored answer of this `age`.
@@ -118,6 +121,22 @@ pub fn may_serve_stale_on_error(
         return Err(rule);
     }
     let staleness = stored.staleness(age);
+    let permitted = permitted_on_error(stored, staleness, failure);
+    match failure {
+        Failure::Shed(longer) if permitted.is_err() => {
+            let window = stored.sie().max(stored.swr()).unwrap_or_default() + longer;
+            let is_within = longer > Duration::ZERO && staleness < window;
+            if is_within { Ok(Rule::PolicyStaleIfOverloaded) } else { permitted }
+        }
+        _ => permitted,
+    }
+}
+
+fn permitted_on_error(
+    stored: &Freshness,
+    staleness: Duration,
+    failure: Failure,
+) -> Result<Rule, Rule> {
     if stored.swr().is_some_and(|limit| staleness < limit) {
         return Ok(swr_rule(stored));
     }
@@ -132,7 +151,7 @@ pub fn may_serve_stale_on_error(
     match failure {
         Failure::Unreachable if staleness < DISCONNECTED_STALENESS => Ok(Rule::Disconnected),
         Failure::Unreachable => Err(Rule::StaleTooLong),
-        Failure::ServerError => Err(Rule::Stale),
+        Failure::ServerError | Failure::Shed(_) => Err(Rule::Stale),
     }
 }
 

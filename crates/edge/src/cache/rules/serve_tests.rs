@@ -73,7 +73,7 @@ fn stale_is_served_while_revalidating_unless_it_must_not_be() {
 
 #[test]
 fn an_outage_is_bridged_by_the_rule_that_permits_it() {
-    use Failure::{ServerError, Unreachable};
+    use Failure::{ServerError, Shed, Unreachable};
     let plain = fresh_for(60);
     let shared = plain.with(Flag::SMaxage);
     let explicit = shared.with_sie(Some(seconds(100)));
@@ -92,6 +92,14 @@ fn an_outage_is_bridged_by_the_rule_that_permits_it() {
         (explicit.with(Flag::ProxyRevalidate), 61, Unreachable, Err(Rule::ProxyRevalidate)),
         (explicit.with(Flag::NoCache), 1, Unreachable, Err(Rule::NoCache)),
         (plain.with_sie(Some(seconds(0))), 61, Unreachable, Err(Rule::StaleTooLong)),
+        (explicit, 159, Shed(seconds(9)), Ok(Rule::StaleIfError)),
+        (explicit, 168, Shed(seconds(9)), Ok(Rule::PolicyStaleIfOverloaded)),
+        (explicit, 169, Shed(seconds(9)), Err(Rule::StaleTooLong)),
+        (shared, 68, Shed(seconds(9)), Ok(Rule::PolicyStaleIfOverloaded)),
+        (shared, 61, Shed(seconds(0)), Err(Rule::SMaxage)),
+        (plain, 69, Shed(seconds(9)), Err(Rule::Stale)),
+        (plain.with(Flag::MustRevalidate), 61, Shed(seconds(9)), Err(Rule::MustRevalidate)),
+        (plain.with(Flag::NoCache), 61, Shed(seconds(9)), Err(Rule::NoCache)),
         (shared.with_swr(Some(seconds(5))), 64, Unreachable, Ok(Rule::StaleWhileRevalidate)),
     ];
     for (stored, age, failure, expected) in table {

@@ -10,7 +10,7 @@ use super::problem::Wrong;
 use super::reader::{Given, Reader, Section, Table};
 use super::reference::{ORIGIN, PROBE, SERVER};
 use super::rooms::{number, readable, time};
-use super::setting::{text, within};
+use super::setting::{OrOff, text, within};
 use crate::config::origin::{Address, Origin, Probe, Server, Speaks, Tls};
 
 const URL_HINT: &str = "write `http://10.0.0.5:3000`, `https://app.example`, \
@@ -74,6 +74,8 @@ fn origin<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: &str) -> Ori
         within(0, 100),
     );
     origin.max_in_flight = number(reader, section, "max_in_flight", origin.max_in_flight);
+    let factor = OrOff(origin.throttle_factor);
+    origin.throttle_factor = reader.get(section, "throttle_factor", factor).0;
     origin.pool_max_idle = reader.get(section, "pool_max_idle", origin.pool_max_idle);
     origin.breaker_failures = number(reader, section, "breaker_failures", origin.breaker_failures);
     origin

@@ -45,6 +45,7 @@ fn policy<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: &str) -> Pol
         is_heuristic: read.get("heuristic", base.is_heuristic),
         stale_while_revalidate: read.time("stale_while_revalidate", base.stale_while_revalidate),
         stale_if_error: read.time("stale_if_error", base.stale_if_error),
+        stale_if_overloaded: read.time("stale_if_overloaded", base.stale_if_overloaded),
         error_ttl: read.time("error_ttl", base.error_ttl),
         ignores_client_no_cache: read.get("ignore_client_no_cache", base.ignores_client_no_cache),
         key: key(&mut read, &base.key),

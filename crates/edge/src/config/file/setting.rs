@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::problem::{Wrong, list};
+use crate::config::origin::Factor;
 
 /// A kind of value: how it is read, and how its default is written.
 pub(super) trait Setting: Sized {
@@ -158,6 +159,22 @@ impl Setting for bool {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Setting for Factor {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Factor, Wrong> {
+        const HINT: &str = "write a number from 1.1 to 100, such as `2.0`";
+        let got = written(value.get_ref());
+        let wrong = || Wrong::new(format!("is no factor: `{got}`")).hint(HINT);
+        let is_number = matches!(value.get_ref(), DeValue::Float(_) | DeValue::Integer(_));
+        let number: f64 = got.parse().map_err(|_| wrong())?;
+        // With 1 a single failure would be held against an origin for good.
+        if is_number && (1.1..=100.0).contains(&number) { Ok(Factor(number)) } else { Err(wrong()) }
+    }
+
+    fn show(&self) -> String {
+        format!("{:?}", self.0)
     }
 }
 

@@ -100,6 +100,13 @@ pub const ORIGIN: Section = Section {
             example: "256",
         },
         Key {
+            name: "throttle_factor",
+            kind: "number above 1, or `off`",
+            default: "2.0",
+            doc: "Adaptive throttling: an origin that refuses as overloaded (503 without or with a short `Retry-After`, no connection, no answer in time) is sent at most so many times what it takes. Those lose first that a stored answer covers, then clients without cookie or credentials, then all.",
+            example: "1.5",
+        },
+        Key {
             name: "pool_idle_timeout",
             kind: "duration",
             default: r#""30s""#,

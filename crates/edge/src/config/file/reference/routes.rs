@@ -242,6 +242,13 @@ pub const POLICY: Section = Section {
             example: r#""1d""#,
         },
         Key {
+            name: "stale_if_overloaded",
+            kind: "duration or `off`",
+            default: "extended",
+            doc: "How much longer than `stale_if_error` a stale answer is served while the origin is overloaded and the request is shed. `must-revalidate`, `proxy-revalidate` and `no-cache` of the answer forbid it.",
+            example: r#""1h""#,
+        },
+        Key {
             name: "error_ttl",
             kind: "duration or `off`",
             default: "extended",
