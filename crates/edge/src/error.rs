@@ -172,7 +172,7 @@ impl ErrorKind {
             K::ClientGone => "The client closed its connection while it sent. Nothing to do; in a log only.",
             K::Misdirected => "The host of the request is not in the certificate of its connection. Add the name to the certificate, or one that has it to `listen.certificates`.",
             K::ExpectationFailed => "An `Expect` besides `100-continue`.",
-            K::NoRoute => "No `[[route]]` matches host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
+            K::NoRoute => "No `[[route]]` matches scheme, host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
             K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
             K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",
             K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",

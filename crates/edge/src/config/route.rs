@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::policy::Policy;
 use super::rate::Rate;
+use crate::exchange::Scheme;
 
 /// Which hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -78,6 +79,8 @@ pub enum Action {
 pub struct Route {
     /// Name for logs, metrics and `cache why`.
     pub name: String,
+    /// Scheme by which the client came; `None` is either.
+    pub scheme: Option<Scheme>,
     /// Hosts; empty is every host.
     pub hosts: Vec<HostRule>,
     /// Path.
@@ -117,6 +120,7 @@ impl Route {
     pub fn everything_to(origin: &str) -> Route {
         Route {
             name: "default".into(),
+            scheme: None,
             hosts: Vec::new(),
             path: PathRule::Any,
             methods: Vec::new(),

@@ -1,10 +1,11 @@
 //! Which request goes where.
 //!
-//! For: choosing one route by host, path, method, fields and cookies, and doing what the route itself
-//! does: redirect, fixed answer, new path, edited fields. In: a request's head. Out: [`Matched`], which
-//! route it is and what the route makes of this head. Never: deciding by anything but the head, decoding the path (a route
-//! for `/admin` sees what the client sent, `%61dmin` is another path), allocating while it looks, or
-//! filling a template so that the client chooses the host.
+//! For: choosing one route by scheme, host, path, method, fields and cookies, and doing what the route
+//! itself does: redirect, fixed answer, new path, edited fields. In: a request's head and the scheme that
+//! `admit` has settled. Out: [`Matched`], which route it is and what the route makes of this head. Never:
+//! deciding by anything but these, decoding the path (a route for `/admin` sees what the client sent,
+//! `%61dmin` is another path), allocating while it looks, or filling a template so that the client
+//! chooses the host.
 //!
 //! The order of the file is the law: the first route that matches decides, whatever its kind.
 

@@ -8,7 +8,7 @@ use super::{Matched, Ready};
 use crate::config::Config;
 use crate::config::route::{Action, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::config::template::{Purpose, Template};
-use crate::exchange::{Exchange, Head, cookies, host_of};
+use crate::exchange::{Exchange, Head, Scheme, cookies, host_of};
 
 /// The routes of one config.
 #[derive(Debug, Default)]
@@ -37,16 +37,17 @@ impl Table {
 
     /// The first route that matches the exchange.
     pub fn find(&self, exchange: &Exchange) -> Option<Matched<'_>> {
-        self.find_head(&exchange.head)
+        self.find_head(exchange.client.scheme, &exchange.head)
     }
 
-    /// The first route that matches a head.
-    pub fn find_head(&self, head: &Head) -> Option<Matched<'_>> {
+    /// The first route that matches a head that came by this scheme.
+    pub(super) fn find_head(&self, scheme: Scheme, head: &Head) -> Option<Matched<'_>> {
         let host = host_of(&head.authority);
         // The root's dot names the same host.
         let host = host.strip_suffix('.').unwrap_or(host);
         let path = head.uri.path();
-        let matches = |id: Id| self.matched(id).is_some_and(|matched| matched.ready.takes(head));
+        let takes = |matched: Matched<'_>| matched.ready.takes(scheme, head);
+        let matches = |id: Id| self.matched(id).is_some_and(takes);
         let mut best = Id::MAX;
         if let Some(index) = self.exact.get(host) {
             best = index.first(path, best, matches);
@@ -111,15 +112,17 @@ impl Ready {
         }
     }
 
-    /// What the index could not say: method, pattern, fields, cookies; the cheap ones first.
-    fn takes(&self, head: &Head) -> bool {
+    /// What the index could not say: scheme, method, pattern, fields, cookies; the cheap ones first.
+    fn takes(&self, scheme: Scheme, head: &Head) -> bool {
         let route = &self.route;
+        let is_scheme = route.scheme.is_none_or(|asked| asked == scheme);
         let is_method = route.methods.is_empty() || route.methods.contains(&head.method);
         let is_path = match &route.path {
             PathRule::Pattern(pattern) => is_of(pattern, head.uri.path()),
             PathRule::Any | PathRule::Exact(_) | PathRule::Prefix(_) => true,
         };
-        is_method
+        is_scheme
+            && is_method
             && is_path
             && self.fields.len() == route.fields.len()
             && self.fields.iter().all(|asked| has_field(&head.fields, asked))

@@ -12,7 +12,7 @@ use super::{Table, edit_answer};
 use crate::config::Config;
 use crate::config::route::{Action, FieldEdit, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::error::ErrorKind;
-use crate::exchange::{Answer, Head, host_of};
+use crate::exchange::{Answer, Head, Scheme, host_of};
 
 fn head(authority: &str, target: &str) -> Head {
     Head {
@@ -42,7 +42,7 @@ fn pattern(text: &str) -> PathRule {
 }
 
 fn found<'t>(table: &'t Table, head: &Head) -> Option<&'t str> {
-    table.find_head(head).map(|matched| matched.route().name.as_str())
+    table.find_head(Scheme::Http, head).map(|matched| matched.route().name.as_str())
 }
 
 #[test]
@@ -98,6 +98,24 @@ fn fields_and_cookies_are_asked_for_by_value_or_presence() {
     assert_eq!(found(&table, &head), Some("post"));
 }
 
+#[test]
+fn a_route_may_ask_for_the_scheme() {
+    let table = table(vec![
+        route("challenge", PathRule::Prefix("/.well-known/acme-challenge".into())),
+        Route { scheme: Some(Scheme::Http), ..route("clear", PathRule::Any) },
+        Route { scheme: Some(Scheme::Https), ..route("tls", PathRule::Prefix("/a".into())) },
+        route("rest", PathRule::Any),
+    ]);
+    let at = |scheme, target| {
+        let matched = table.find_head(scheme, &head("a.example", target)).expect("it matches");
+        matched.route().name.clone()
+    };
+    assert_eq!(at(Scheme::Http, "/.well-known/acme-challenge/x"), "challenge");
+    assert_eq!(at(Scheme::Http, "/a"), "clear");
+    assert_eq!(at(Scheme::Https, "/a"), "tls");
+    assert_eq!(at(Scheme::Https, "/b"), "rest");
+}
+
 fn redirecting(path: PathRule, to: &str) -> Route {
     let action = Action::Redirect(StatusCode::PERMANENT_REDIRECT, to.into());
     Route { action, ..route("r", path) }
@@ -106,7 +124,7 @@ fn redirecting(path: PathRule, to: &str) -> Route {
 fn location(path: PathRule, to: &str, authority: &str, target: &str) -> String {
     let table = table(vec![redirecting(path, to)]);
     let head = head(authority, target);
-    let matched = table.find_head(&head).expect("it matches");
+    let matched = table.find_head(Scheme::Http, &head).expect("it matches");
     let mut answer = matched.own_answer_to(&head).expect("it redirects").expect("it is valid");
     assert_eq!(answer.status, StatusCode::PERMANENT_REDIRECT);
     answer.fields_mut()["location"].to_str().expect("visible").to_owned()
@@ -131,7 +149,7 @@ fn a_client_cannot_send_others_elsewhere() {
     let mut evil = head("a", "/x");
     evil.uri = "http://a//evil.example".parse().expect("absolute-form");
     let table = table(vec![redirecting(PathRule::Any, "{path}")]);
-    let matched = table.find_head(&evil).expect("it matches");
+    let matched = table.find_head(Scheme::Http, &evil).expect("it matches");
     assert_eq!(matched.location(&evil).as_deref(), Some("/evil.example"));
     let to = "/find?id={id}";
     assert_eq!(location(pattern("u/:id"), to, "a", "/u/1&admin=1"), "/find?id=1%26admin%3D1");
@@ -144,7 +162,7 @@ fn rewrites_keep_the_query_and_refuse_dot_segments() {
     let table = table(vec![rewriting]);
     let rewritten = |target: &str| {
         let head = head("a", target);
-        let matched = table.find_head(&head).expect("it matches");
+        let matched = table.find_head(Scheme::Http, &head).expect("it matches");
         matched.rewritten_head(&head).map(|uri| uri.expect("it rewrites").to_string())
     };
     assert_eq!(rewritten("/api/users/7?q=1").expect("valid"), "/v2/users/7?q=1");
@@ -165,7 +183,7 @@ fn stored_lines_stay_as_they_are_unless_one_of_them_is_edited() {
     let edited = Route { answer_fields: vec![set("DENY"), remove], ..route("r", PathRule::Any) };
     let table = table(vec![edited]);
     let head = head("a", "/");
-    let edits = &table.find_head(&head).expect("it matches").route().answer_fields;
+    let edits = &table.find_head(Scheme::Http, &head).expect("it matches").route().answer_fields;
     let mut answer = Answer::new("x");
     answer.lines = Bytes::from_static(b"etag: \"a\"\r\n");
     edit_answer(edits, &mut answer);
@@ -224,7 +242,7 @@ fn endless_paths_and_hosts_cost_no_more_than_others() {
 }
 
 /// The same answer without any index.
-fn plainly<'r>(routes: &'r [Route], head: &Head) -> Option<&'r str> {
+fn plainly<'r>(routes: &'r [Route], scheme: Scheme, head: &Head) -> Option<&'r str> {
     let host = host_of(&head.authority);
     let path = head.uri.path();
     let takes = |route: &&Route| {
@@ -241,7 +259,9 @@ fn plainly<'r>(routes: &'r [Route], head: &Head) -> Option<&'r str> {
             }
             PathRule::Pattern(pattern) => is_of(pattern, path),
         };
-        is_host && is_path && (route.methods.is_empty() || route.methods.contains(&head.method))
+        let is_scheme = route.scheme.is_none() || route.scheme == Some(scheme);
+        let is_method = route.methods.is_empty() || route.methods.contains(&head.method);
+        is_host && is_path && is_scheme && is_method
     };
     routes.iter().find(takes).map(|route| route.name.as_str())
 }
@@ -270,21 +290,28 @@ fn any_host() -> impl Strategy<Value = Vec<HostRule>> {
     proptest::collection::vec(rule, 0..3)
 }
 
+fn any_scheme() -> impl Strategy<Value = Option<Scheme>> {
+    prop::sample::select(vec![None, Some(Scheme::Http), Some(Scheme::Https)])
+}
+
 proptest! {
     #[test]
     fn the_index_agrees_with_a_plain_walk(
-        rules in proptest::collection::vec((any_host(), any_rule(), any::<bool>()), 1..12),
+        rules in proptest::collection::vec((any_host(), any_rule(), any::<bool>(), any_scheme()), 1..12),
+        scheme in prop::sample::select(vec![Scheme::Http, Scheme::Https]),
         host in "[ab](\\.[ab]){0,3}",
         path in any_path(),
     ) {
-        let routes: Vec<Route> = rules.into_iter().enumerate().map(|(at, (hosts, path, posts))| {
+        let routes = rules.into_iter().enumerate().map(|(at, (hosts, path, posts, scheme))| {
             let methods = if posts { vec![Method::POST] } else { Vec::new() };
-            Route { hosts, methods, ..route(&at.to_string(), path) }
-        }).collect();
+            Route { scheme, hosts, methods, ..route(&at.to_string(), path) }
+        });
+        let routes: Vec<Route> = routes.collect();
         // A path of `//…` is a host to the URI parser; the gate hands origin-form over as a path.
         prop_assume!(!path.starts_with("//"));
         let head = head(&host, &path);
         let table = table(routes.clone());
-        prop_assert_eq!(found(&table, &head), plainly(&routes, &head));
+        let matched = table.find_head(scheme, &head).map(|matched| matched.route().name.as_str());
+        prop_assert_eq!(matched, plainly(&routes, scheme, &head));
     }
 }

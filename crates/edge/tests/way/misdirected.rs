@@ -1,46 +1,17 @@
 //! Requests for a host that the connection was not opened for.
 
-use std::sync::Arc;
-
 use forebay_edge::config::Config;
 use forebay_edge::config::listen::{Certificate, Protocol};
 use forebay_edge::listen::self_signed;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use crate::support::{World, always, with_world};
+use crate::tls::{self, Names};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
-/// Whether the client says whom it wants.
-#[derive(Clone, Copy)]
-enum Names {
-    Server,
-    Nobody,
-}
-
 async fn ask(world: &World, trusted: &Certificate, names: Names, host: &str) -> String {
-    let Certificate::Pem { chain, .. } = trusted else { panic!("made in memory") };
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")).expect("an anchor");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let mut config = config.expect("versions").with_root_certificates(roots).with_no_client_auth();
-    config.enable_sni = matches!(names, Names::Server);
-    let stream = TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
-    let name = ServerName::try_from("a.example").expect("a name");
-    let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await;
-    let mut stream = stream.expect("a handshake");
     let request = format!("GET /a HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("an answer");
-    text
+    tls::ask(world.port, tls::client(trusted, names), "a.example", &request).await
 }
 
 #[test]

@@ -131,6 +131,7 @@ fn route<'t>(
     let path = reader.get(section, "path", Path(PathRule::Any)).0;
     Route {
         name,
+        scheme: reader.get(section, "scheme", None),
         hosts: hosts(reader, section),
         methods: methods(reader, section),
         fields: named_values(reader, section, "fields"),

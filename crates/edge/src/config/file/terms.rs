@@ -12,7 +12,7 @@ use crate::config::log::Format;
 use crate::config::origin::Balance;
 use crate::config::rate::RateKey;
 use crate::config::route::{HostRule, PathRule, Segment};
-use crate::exchange::Encoding;
+use crate::exchange::{Encoding, Scheme};
 
 /// A host, or any host: `"*"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,16 @@ impl Setting for Encoding {
 
     fn show(&self) -> String {
         format!("\"{}\"", self.token())
+    }
+}
+
+impl Setting for Scheme {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Scheme, Wrong> {
+        word(value, &[Scheme::Http, Scheme::Https].map(|scheme| (scheme.as_str(), scheme)))
+    }
+
+    fn show(&self) -> String {
+        format!("\"{}\"", self.as_str())
     }
 }
 

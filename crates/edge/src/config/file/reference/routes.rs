@@ -16,6 +16,13 @@ pub const ROUTE: Section = Section {
             example: r#""pages""#,
         },
         Key {
+            name: "scheme",
+            kind: "`http` or `https`",
+            default: "none",
+            doc: "How the client came: in clear text, or by TLS that ended here or at a trusted proxy that says so (`admit.trusted_proxies`). Without it, either.",
+            example: r#""http""#,
+        },
+        Key {
             name: "hosts",
             kind: "list of hosts",
             default: "[]",

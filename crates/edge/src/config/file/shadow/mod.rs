@@ -24,6 +24,7 @@ pub(super) fn find<'r>(routes: impl Iterator<Item = &'r Route>) -> Vec<(usize, u
 /// True if every request that `later` matches is matched by `earlier` too.
 fn covers(earlier: &Route, later: &Route) -> bool {
     path_covers(&earlier.path, &later.path)
+        && earlier.scheme.is_none_or(|scheme| later.scheme == Some(scheme))
         && hosts_cover(&earlier.hosts, &later.hosts)
         && (earlier.methods.is_empty()
             || (!later.methods.is_empty()

@@ -3,6 +3,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use super::*;
+use crate::exchange::Scheme;
 
 fn route(path: PathRule) -> Route {
     Route { path, ..Route::everything_to("app") }
@@ -35,7 +36,10 @@ fn a_condition_more_is_no_shadow() {
     let with_field = Route { fields: vec![asked.clone()], ..plain.clone() };
     let with_method = Route { methods: vec![http::Method::GET], ..plain.clone() };
     let with_host = Route { hosts: vec![HostRule::Below(".a.example".into())], ..plain.clone() };
-    for narrow in [with_field.clone(), with_method, with_host] {
+    let with_scheme = Route { scheme: Some(Scheme::Http), ..plain.clone() };
+    let other = Route { scheme: Some(Scheme::Https), ..plain.clone() };
+    assert_eq!(find([&with_scheme, &other].into_iter()), []);
+    for narrow in [with_field.clone(), with_method, with_host, with_scheme] {
         assert_eq!(find([&narrow, &plain].into_iter()), []);
         assert_eq!(find([&plain, &narrow].into_iter()), [(0, 1)]);
     }
@@ -106,8 +110,10 @@ fn routes() -> impl Strategy<Value = Vec<Route>> {
         prop_oneof![3 => Just(Vec::new()), 1 => values()],
         prop_oneof![3 => Just(Vec::new()), 1 => values()],
         prop_oneof![3 => Just(Vec::new()), 1 => methods],
+        prop::sample::select(vec![None, None, Some(Scheme::Http), Some(Scheme::Https)]),
     );
-    let one = one.prop_map(|(path, hosts, fields, cookies, methods)| Route {
+    let one = one.prop_map(|(path, hosts, fields, cookies, methods, scheme)| Route {
+        scheme,
         hosts,
         methods,
         fields,
