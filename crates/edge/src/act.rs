@@ -13,7 +13,7 @@ use crate::cache::safety;
 use crate::cache::store::Pass;
 use crate::config::policy::Policy;
 use crate::config::route::Route;
-use crate::edge::{Edge, StartError};
+use crate::edge::{Edge, Prepared, StartError};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
 use forebay_signals::clock;
@@ -28,9 +28,9 @@ pub enum Mode {
 }
 
 /// Puts new settings in force; says which of them wait for a restart.
-pub fn reload(edge: &Edge, config: crate::config::Config) -> Result<Vec<&'static str>, StartError> {
-    let routes = config.routes.len();
-    match edge.reload(config) {
+pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<&'static str>, StartError> {
+    let routes = next.config().routes.len();
+    match edge.reload(next) {
         Ok(waiting) => {
             edge.journal.write("operator", format!("settings reloaded: {routes} routes"));
             Ok(waiting)

@@ -90,6 +90,27 @@ impl Site {
     }
 }
 
+/// New settings with their origins, not in force yet. What both settings name is shared already: servers
+/// that stay keep health and connections.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    origins: Arc<Origins>,
+}
+
+impl Prepared {
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Looks up the origins' names that are not known yet: a name that went away is no reason to refuse
+    /// settings, one that was never there is. What is found is used once they are in force.
+    pub async fn check_names(&self) -> Result<(), StartError> {
+        Ok(self.origins.resolve_unknown().await?)
+    }
+}
+
 /// Why an engine cannot begin, or a reload not be taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -136,7 +157,8 @@ impl Edge {
         let cache = Cache::new(&config.cache);
         let compressor = Compressor::new(&config.compress);
         let journal = Arc::<Journal>::default();
-        let snapshot = Snapshot::new(config, &traffic, &journal, None)?;
+        let origins = Arc::new(Origins::new(&config.origins, None, &journal)?);
+        let snapshot = Snapshot::new(Prepared { config, origins }, &traffic, None)?;
         let settings = &snapshot.config;
         let set_cores = settings.listen.cores;
         let entrance = Entrance::open(&settings.listen, &settings.admit_at_the_door(), cores)?;
@@ -161,9 +183,7 @@ impl Edge {
         AccessLog::check(&config.log).map_err(|source| StartError::log(&config.log, source))?;
         config.log = Log { format: Format::Off, path: None };
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
-        let snapshot = Snapshot::new(config, &Traffic::default(), &Arc::default(), None)?;
-        snapshot.origins.resolve_now().await?;
-        Ok(())
+        Ok(Origins::new(&config.origins, None, &Arc::default())?.resolve_now().await?)
     }
 
     /// Serves everything that comes in on one core, until the drain is over. Runs on that core's own
@@ -178,14 +198,6 @@ impl Edge {
         crate::access_log::flush();
     }
 
-    /// Looks up the origins' names of new settings that are not known yet: a name that went away is no
-    /// reason to refuse them, one that was never there is.
-    pub async fn check_names(&self, config: &Config) -> Result<(), StartError> {
-        let before = self.snapshot();
-        let origins = Origins::new(&config.origins, Some(&before.origins), &self.journal)?;
-        Ok(origins.resolve_unknown().await?)
-    }
-
     /// What is in force now.
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
@@ -196,11 +208,18 @@ impl Edge {
         self.snapshot.load()
     }
 
+    /// Builds the origins of new settings, once for all that follows; nothing changes.
+    pub fn prepare(&self, config: Config) -> Result<Prepared, StartError> {
+        let before = self.current();
+        let origins = Origins::new(&config.origins, Some(&before.origins), &self.journal)?;
+        Ok(Prepared { config, origins: Arc::new(origins) })
+    }
+
     /// Checks new settings whole and puts them in force whole; nothing changes on an error.
     /// Says which settings wait for a restart.
-    pub fn reload(&self, config: Config) -> Result<Vec<&'static str>, StartError> {
+    pub fn reload(&self, next: Prepared) -> Result<Vec<&'static str>, StartError> {
         let before = self.snapshot();
-        let snapshot = Snapshot::new(config, &self.traffic, &self.journal, Some(&before))?;
+        let snapshot = Snapshot::new(next, &self.traffic, Some(&before))?;
         let settings = &snapshot.config;
         let next = self.entrance.prepare(&settings.listen, &settings.admit_at_the_door())?;
         // From here on nothing fails.
@@ -239,16 +258,10 @@ impl Edge {
 
 impl Snapshot {
     fn new(
-        config: Config,
+        Prepared { config, origins }: Prepared,
         traffic: &Traffic,
-        journal: &Arc<Journal>,
         before: Option<&Snapshot>,
     ) -> Result<Snapshot, StartError> {
-        let origins = Arc::new(Origins::new(
-            &config.origins,
-            before.map(|before| &*before.origins),
-            journal,
-        )?);
         let log = match before {
             Some(before) if before.config.log == config.log => before.log.clone(),
             _ => AccessLog::open(config.log.format, config.log.path.clone())

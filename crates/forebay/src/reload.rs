@@ -84,14 +84,14 @@ impl Work {
         let config = (self.reread)().map_err(|problem| problem.sentence())?;
         let routes = config.routes.len();
         let before = self.edge.snapshot();
-        let names = runtime.block_on(self.edge.check_names(&config));
-        names.map_err(|error| start_problem(&error).sentence())?;
+        let refused = |error| start_problem(&error).sentence();
+        let next = self.edge.prepare(config).map_err(refused)?;
+        runtime.block_on(next.check_names()).map_err(refused)?;
         // Bound before anything changes: a port that is taken leaves all as it was.
         let moving = runtime
-            .block_on(desk.prepare_move(&config.admin.place))
+            .block_on(desk.prepare_move(&next.config().admin.place))
             .map_err(|problem| problem.sentence())?;
-        let waiting =
-            act::reload(&self.edge, config).map_err(|error| start_problem(&error).sentence())?;
+        let waiting = act::reload(&self.edge, next).map_err(refused)?;
         let now = self.edge.snapshot();
         now.log.reopen();
         before.origins.retire();

@@ -157,7 +157,7 @@ fn routes_share_a_rate_and_a_reload_forgets_nobody() {
             route.rates.clone_from(&slower);
         }
         config.rates = slower;
-        world.edge.reload(config.clone()).expect("good settings");
+        world.reload(config.clone());
         let refused = world.ask(&get("/", "")).await;
         assert_eq!((status(&refused), field(&refused, "ratelimit")), ("429", None));
         // Other clients than before: what was known of those says nothing.
@@ -166,7 +166,7 @@ fn routes_share_a_rate_and_a_reload_forgets_nobody() {
         for route in &mut config.routes {
             route.rates.clone_from(&config.rates);
         }
-        world.edge.reload(config).expect("good settings");
+        world.reload(config);
         assert_eq!(status(&world.ask(&get("/", "")).await), "200");
     });
 }

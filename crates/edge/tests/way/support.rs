@@ -57,6 +57,12 @@ impl World {
         }
     }
 
+    /// Puts these settings in force.
+    pub(crate) fn reload(&self, config: Config) {
+        let next = self.edge.prepare(config).expect("good settings");
+        self.edge.reload(next).expect("good settings");
+    }
+
     /// Sends one message on a connection of its own and reads to the end.
     pub(crate) async fn ask(&self, message: &str) -> String {
         ask(self.port, message).await
