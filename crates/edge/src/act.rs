@@ -28,7 +28,7 @@ pub enum Mode {
 }
 
 /// Puts new settings in force; says which of them wait for a restart.
-pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<&'static str>, StartError> {
+pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
     let routes = next.config().routes.len();
     match edge.reload(next) {
         Ok(waiting) => {

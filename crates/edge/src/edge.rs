@@ -217,7 +217,7 @@ impl Edge {
 
     /// Checks new settings whole and puts them in force whole; nothing changes on an error.
     /// Says which settings wait for a restart.
-    pub fn reload(&self, next: Prepared) -> Result<Vec<&'static str>, StartError> {
+    pub fn reload(&self, next: Prepared) -> Result<Vec<String>, StartError> {
         let before = self.snapshot();
         let snapshot = Snapshot::new(next, &self.traffic, Some(&before))?;
         let settings = &snapshot.config;
@@ -230,10 +230,14 @@ impl Edge {
         }
         let mut waiting = Vec::new();
         if self.cores != settings.listen.cores {
-            waiting.push("listen.cores");
+            waiting.push("listen.cores".to_owned());
         }
-        if self.cache.resize(&settings.cache) == Resized::ButForLargest {
-            waiting.push("cache.max_object");
+        if let Resized::ButForLargest { taken_bytes } = self.cache.resize(&settings.cache) {
+            let taken = taken_bytes >> 10;
+            waiting.push(format!(
+                "cache.max_object (until then the store takes up to {taken} KiB: it stays divided as it was at \
+                 the start, and no part of it holds more)"
+            ));
         }
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);

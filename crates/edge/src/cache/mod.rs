@@ -68,9 +68,12 @@ impl Cache {
 
     /// Puts changed bounds in force while it is used. Not for a runtime's thread.
     pub fn resize(&self, settings: &config::cache::Cache) -> Resized {
-        self.fills.set_max_object_bytes(settings.max_object_bytes);
-        self.encoded.set_max_object_bytes(settings.max_object_bytes);
-        self.memory.resize(settings.memory_bytes, settings.max_object_bytes)
+        let resized = self.memory.resize(settings.memory_bytes, settings.max_object_bytes);
+        // What the store does not take need not be held until it is whole.
+        let taken = self.memory.max_object_bytes();
+        self.fills.set_max_object_bytes(taken);
+        self.encoded.set_max_object_bytes(taken);
+        resized
     }
 
     /// Milliseconds on the cache's own, monotonic time line: a wall clock that jumps ages nothing.

@@ -8,7 +8,7 @@ use forebay_edge::config::route::Route;
 use forebay_edge::edge::{Edge, StartError};
 use forebay_edge::view;
 
-fn reload(edge: &Edge, config: Config) -> Result<Vec<&'static str>, StartError> {
+fn reload(edge: &Edge, config: Config) -> Result<Vec<String>, StartError> {
     edge.reload(edge.prepare(config)?)
 }
 
@@ -39,6 +39,12 @@ fn what_waits_for_a_restart_is_said_at_each_reload_until_it_is_undone() {
     for _ in 0..2 {
         assert_eq!(reload(&edge, changed.clone()).expect("good settings"), ["listen.cores"]);
     }
+    changed.cache.max_object_bytes = changed.cache.memory_bytes / 2;
+    let waiting = reload(&edge, changed.clone()).expect("good settings");
+    // 256 MiB in 8 parts, 16 MiB objects twice in each.
+    let taken = (Config::default().cache.memory_bytes / 8 / 10 * 9) >> 10;
+    assert!(waiting[1].starts_with("cache.max_object (until then"), "{waiting:?}");
+    assert!(waiting[1].contains(&format!("up to {taken} KiB")), "{waiting:?}");
     changed.compress.encodings.clear();
     changed.cache.memory_bytes /= 2;
     changed.cache.max_object_bytes = 1 << 20;

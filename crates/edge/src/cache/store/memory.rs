@@ -67,8 +67,13 @@ pub struct Statistics {
 pub enum Resized {
     /// Wholly.
     Whole,
-    /// The largest objects that the new bounds allow are taken by a store that is made anew only.
-    ButForLargest,
+    /// The store is in as many parts as when it was made, and none of them holds the largest objects that the
+    /// new bounds allow: they are taken by a store that is made anew only. To make it anew while it is used
+    /// would lose what it holds, or cost every hit a look at which store is in force.
+    ButForLargest {
+        /// The largest that are taken until then.
+        taken_bytes: u64,
+    },
 }
 
 /// The store. One for the process, shared by all cores.
@@ -113,7 +118,10 @@ impl Memory {
         let largest = resize(&self.index, capacity_bytes, max_object_bytes);
         self.max_object_bytes.store(largest, Ordering::Relaxed);
         let as_made_anew = largest_anew(capacity_bytes, max_object_bytes);
-        if largest < as_made_anew { Resized::ButForLargest } else { Resized::Whole }
+        if largest < as_made_anew {
+            return Resized::ButForLargest { taken_bytes: largest };
+        }
+        Resized::Whole
     }
 
     /// What is stored under a primary key. The key is hashed, not copied.

@@ -352,7 +352,10 @@ fn a_store_changes_its_bounds_and_keeps_what_fits() {
 #[test]
 fn a_store_for_small_objects_says_that_large_ones_need_a_new_one() {
     let memory = Memory::new(16 << 20, 64 << 10);
-    assert_eq!(memory.resize(16 << 20, 12 << 20), Resized::ButForLargest);
+    assert_eq!(
+        memory.resize(16 << 20, 12 << 20),
+        Resized::ButForLargest { taken_bytes: memory.max_object_bytes() }
+    );
     assert!(memory.max_object_bytes() < 12 << 20);
     assert_eq!(memory.resize(16 << 20, 64 << 10), Resized::Whole);
     assert_eq!(Memory::new(16 << 20, 12 << 20).max_object_bytes(), 12 << 20);

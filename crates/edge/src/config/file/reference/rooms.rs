@@ -207,7 +207,7 @@ pub const CACHE: Section = Section {
             name: "max_object",
             kind: "size",
             default: r#""16MiB""#,
-            doc: "Largest answer that is stored; larger ones stream through.",
+            doc: "Largest answer that is stored; larger ones stream through. The store is divided by it at the start: a reload that raises it beyond what a part holds says how much is taken until a restart.",
             example: r#""64MiB""#,
         },
     ],
