@@ -1,5 +1,6 @@
 //! Sockets of the admin listener.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use forebay_edge::exchange::{Client, Scheme};
 use forebay_edge::listen::{self, http1};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::answers::{Desk, answer};
@@ -19,6 +20,8 @@ use crate::report::Problem;
 
 /// Time for the last answers of a listener that was moved.
 const LAST_ANSWERS: Duration = Duration::from_secs(10);
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 128;
 /// Connections at once; an operator and a scraper need a few.
 const MOST_CONNECTIONS: usize = 64;
 
@@ -39,9 +42,14 @@ enum Socket {
 impl Admin {
     /// Binds the place from the settings.
     pub(crate) async fn bind(place: &Place) -> Result<Admin, Problem> {
+        Admin::bind_beside(place, None).await
+    }
+
+    /// The same; `before` is ours and goes once this one is in force, so that it may have the port.
+    async fn bind_beside(place: &Place, before: Option<&Admin>) -> Result<Admin, Problem> {
         let socket = match place {
             Place::Tcp(address) => {
-                TcpListener::bind(address).await.map(Socket::Tcp).map_err(|error| {
+                tcp(*address, before).await.map(Socket::Tcp).map_err(|error| {
                     Problem::new(format!("cannot bind `{address}` for [admin]"))
                         .because(error)
                         .hint("another forebay may run already; give this one `--admin 127.0.0.1:0` or another port")
@@ -78,6 +86,35 @@ impl Admin {
     }
 }
 
+/// Binds `address`. Where a listener of ours has the port at an address that overlaps with it, the kernel
+/// is told for a moment that the two may share it: neither is closed before it is known that the other
+/// can be had, and whoever else has the port is told of as always.
+async fn tcp(address: SocketAddr, before: Option<&Admin>) -> io::Result<TcpListener> {
+    let refused = match TcpListener::bind(address).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
+        bound => return bound,
+    };
+    let Some(Admin { socket: Socket::Tcp(before), .. }) = before else { return Err(refused) };
+    if before.local_addr()?.port() != address.port() {
+        return Err(refused);
+    }
+    let share = rustix::net::sockopt::set_socket_reuseport;
+    share(before, true)?;
+    let bound = bind_shared(address);
+    share(before, false)?;
+    let bound = bound?;
+    share(&bound, false)?;
+    Ok(bound)
+}
+
+fn bind_shared(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// A socket that nobody answers on is left from a process that was killed.
 fn remove_stale(path: &PathBuf) {
     if std::os::unix::net::UnixStream::connect(path).is_err()
@@ -109,7 +146,7 @@ pub(super) enum Reach {
 
 /// A listener that answers.
 pub(crate) struct Serving {
-    place: Place,
+    admin: Arc<Admin>,
     gone: Drain,
     task: JoinHandle<()>,
 }
@@ -117,18 +154,19 @@ pub(crate) struct Serving {
 impl Desk {
     /// Binds the listener of changed settings; `None` if it stays where it is.
     pub(crate) async fn prepare_move(&self, place: &Place) -> Result<Option<Admin>, Problem> {
-        if self.serving().as_ref().is_some_and(|serving| serving.place == *place) {
+        let before = self.serving().as_ref().map(|serving| Arc::clone(&serving.admin));
+        if before.as_ref().is_some_and(|before| before.place == *place) {
             return Ok(None);
         }
-        Admin::bind(place).await.map(Some)
+        Admin::bind_beside(place, before.as_deref()).await.map(Some)
     }
 
     /// Answers at `admin` from now on; says where that is. The listener before takes no more
     /// connections and ends with its last answers.
     pub(crate) fn move_to(self: &Arc<Self>, admin: Admin) -> String {
-        let (address, place, gone) = (admin.address(), admin.place.clone(), Drain::default());
-        let task = tokio::spawn(serve(admin, Arc::clone(self), gone.clone()));
-        if let Some(before) = self.serving().replace(Serving { place, gone, task }) {
+        let (address, admin, gone) = (admin.address(), Arc::new(admin), Drain::default());
+        let task = tokio::spawn(serve(Arc::clone(&admin), Arc::clone(self), gone.clone()));
+        if let Some(before) = self.serving().replace(Serving { admin, gone, task }) {
             before.gone.begin();
         }
         address
@@ -137,9 +175,11 @@ impl Desk {
     /// Goes last, so that `/readyz` can say that the edge drains.
     pub(crate) async fn leave(&self, limit: Duration) {
         let serving = self.serving().take();
-        if let Some(serving) = serving {
-            serving.gone.begin();
-            drop(clock::timeout(limit, serving.task).await);
+        if let Some(Serving { admin, gone, task }) = serving {
+            gone.begin();
+            // The socket closes with whoever holds it last.
+            drop(admin);
+            drop(clock::timeout(limit, task).await);
         }
     }
 
@@ -149,7 +189,7 @@ impl Desk {
 }
 
 /// Answers until it is told to go.
-async fn serve(admin: Admin, desk: Arc<Desk>, gone: Drain) {
+async fn serve(admin: Arc<Admin>, desk: Arc<Desk>, gone: Drain) {
     let reach = admin.reach();
     let settings =
         Arc::new(http1::Settings { max_content_bytes: 1 << 20, ..http1::Settings::default() });

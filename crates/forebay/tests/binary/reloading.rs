@@ -146,6 +146,48 @@ fn the_listener_of_operators_moves_or_stays_and_nothing_else_changes() {
     wait_for("the socket's file to go", || (!running.path("admin.sock").exists()).then_some(()));
 }
 
+/// One port at three addresses, each of which overlaps with the one before.
+#[test]
+fn the_listener_of_operators_widens_and_narrows_on_its_port() {
+    let origin = Origin::start();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
+    let port = free.expect("a free port").port();
+    let at = |place: &str, more: &str| {
+        config(&origin, &format!("[admin]\nlisten = \"{place}:{port}\"\n{more}"))
+    };
+    let mut running = Running::with_config(&at("127.0.0.1", ""));
+    let file = running.path("forebay.toml");
+    let open = "public = true\n";
+    let mut places = vec![("0.0.0.0", open), ("[::]", open), ("127.0.0.1", "")];
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        places.remove(1);
+    }
+    for (place, more) in places {
+        write(&file, &at(place, more));
+        let reload = running.operate(&["reload"]);
+        assert_eq!(reload.code, Some(0), "{place}: {reload:?}");
+        let said = format!("operators ask at {place}:{port} from now on");
+        assert!(reload.data.contains(&said), "{reload:?}");
+        wait_for("the listener before to close", || {
+            let is_open = TcpStream::connect(("127.0.0.2", port)).is_ok();
+            (is_open == (place != "127.0.0.1")).then_some(())
+        });
+        assert_eq!(running.status()["state"], "serving", "{place}");
+    }
+    // A reload that fails after the port was taken leaves the listener as it was.
+    let keep = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = keep.local_addr().expect("bound").to_string();
+    let other = at("0.0.0.0", open).replace("127.0.0.1:0", &taken);
+    write(&file, &other);
+    let reload = running.operate(&["reload"]);
+    assert_eq!(reload.code, Some(1), "{reload:?}");
+    assert!(TcpStream::connect(("127.0.0.2", port)).is_err(), "it was not widened");
+    assert_eq!(running.status()["state"], "serving");
+    assert!(running.is_running());
+    let second = std::net::TcpListener::bind(("127.0.0.1", port));
+    assert!(second.is_err(), "the port is not shared with others");
+}
+
 #[test]
 fn reloads_share_one_thread() {
     let origin = Origin::start();
