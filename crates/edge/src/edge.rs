@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
-use crate::exchange::Scheme;
+use crate::exchange::{Encoding, Scheme};
 use crate::listen::{self, Entrance, OpenError};
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
@@ -227,6 +227,7 @@ impl Edge {
         if before.config.compress != settings.compress {
             let renewed = self.compressor.load().renewed(&settings.compress);
             self.compressor.store(Arc::new(renewed));
+            self.note_encodings();
         }
         let mut waiting = Vec::new();
         if self.cores != settings.listen.cores {
@@ -242,6 +243,22 @@ impl Edge {
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);
         Ok(waiting)
+    }
+
+    /// What was stored under other settings says nothing of the encodings that are made of it from now on.
+    fn note_encodings(&self) {
+        let compressor = self.compressor();
+        self.cache.memory.each(|object| {
+            let length = object.body_len();
+            let is_silent = object.encoding() == Encoding::Identity
+                && compressor.is_candidate(object.content_type(), length)
+                && compressor.is_silent(object.status(), &object.fields(), length);
+            if is_silent {
+                object.note_vary();
+            } else if object.varies_now() {
+                object.forget_vary();
+            }
+        });
     }
 
     /// Encoders under the settings in force.

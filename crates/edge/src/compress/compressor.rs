@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use forebay_signals::counter::Counter;
 use forebay_signals::prometheus::Page;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, ETAG, HeaderMap, HeaderValue, VARY};
 use http::{Method, StatusCode};
 use http_body::Body as HttpBody;
 
@@ -175,6 +175,11 @@ impl Compressor {
         }
     }
 
+    /// True if encodings are made of stored content that does not say so: it came under other settings.
+    pub fn is_silent(&self, status: StatusCode, fields: &HeaderMap, length: u64) -> bool {
+        self.may_encode(status, fields, Some(length)) && !says_vary(fields)
+    }
+
     /// Encodings that are made of stored content, the edge's favourite first.
     pub fn order(&self) -> &[Encoding] {
         &self.order
@@ -249,14 +254,16 @@ fn encode_fields(fields: &mut HeaderMap, encoding: Encoding) {
 }
 
 fn add_vary(fields: &mut HeaderMap) {
-    use http::header::VARY;
-    let is_said = fields.get_all(VARY).iter().any(|line| {
-        let mut members = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-        members.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"))
-    });
-    if !is_said {
+    if !says_vary(fields) {
         fields.append(VARY, HeaderValue::from_static("accept-encoding"));
     }
+}
+
+fn says_vary(fields: &HeaderMap) -> bool {
+    fields.get_all(VARY).iter().any(|line| {
+        let mut members = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        members.any(|name| name == b"*" || name.eq_ignore_ascii_case(b"accept-encoding"))
+    })
 }
 
 fn length_of(asked: &Head, answer: &Answer) -> Option<u64> {

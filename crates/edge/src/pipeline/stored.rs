@@ -52,10 +52,14 @@ pub(super) fn answer(edge: &Arc<Edge>, exchange: &Exchange, stored: &Stored) -> 
     let (head, age) = (&exchange.head, stored.age);
     let hits = stored.object.hit();
     let held = || tag_held(&head.fields, stored.object.etag());
-    match encoded(edge, head, stored, hits) {
-        Some(encoded) => reply::from_object(&head.method, &head.fields, &encoded, age, held),
-        None => reply::from_object(&head.method, &head.fields, &stored.object, age, held),
+    if let Some(encoded) = encoded(edge, head, stored, hits) {
+        return reply::from_object(&head.method, &head.fields, &encoded, age, held);
     }
+    let mut answer = reply::from_object(&head.method, &head.fields, &stored.object, age, held);
+    if stored.object.varies_now() {
+        answer.own.push("vary", |out| out.extend_from_slice(b"accept-encoding"));
+    }
+    answer
 }
 
 /// The tag of the encoding that the client holds, of content whose own tag is `tag`. Which encoding is

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use forebay_edge::config::Config;
+use forebay_edge::exchange::Encoding;
 use forebay_edge::view;
 use forebay_signals::clock;
 use std::time::Duration;
@@ -144,4 +146,40 @@ fn an_encoding_that_breaks_off_does_not_look_whole_and_is_not_stored() {
             assert_eq!(world.edge.cache.memory.statistics().objects, 0);
         },
     );
+}
+
+#[test]
+fn what_was_stored_without_encodings_says_vary_once_they_are_on() {
+    let off = |config: &mut Config| config.compress.encodings.clear();
+    with_world(answers(0), off, |world| async move {
+        let takes = "Accept-Encoding: gzip\r\n";
+        for _ in 0..2 {
+            let (head, _) = ask(world.port, takes).await;
+            assert!(!head.contains("vary:") && !head.contains("content-encoding:"), "{head}");
+        }
+        let mut config = world.edge.snapshot().config.clone();
+        config.compress.encodings = vec![Encoding::Gzip];
+        world.reload(config.clone());
+        let (plain, body) = ask(world.port, "").await;
+        assert_eq!(plain.matches("vary: accept-encoding").count(), 1, "{plain}");
+        assert_eq!(body, content().as_bytes());
+        let (known, _) = ask(world.port, "If-None-Match: \"v1\"\r\n").await;
+        assert!(known.starts_with("http/1.1 304"), "{known}");
+        assert_eq!(known.matches("vary: accept-encoding").count(), 1, "{known}");
+        let deadline = clock::now() + Duration::from_secs(10);
+        loop {
+            let (head, body) = ask(world.port, takes).await;
+            assert_eq!(head.matches("vary: accept-encoding").count(), 1, "{head}");
+            if head.contains("content-encoding: gzip") {
+                assert_eq!(unzipped(&body), content());
+                break;
+            }
+            assert!(clock::now() < deadline, "it is never encoded: {head}");
+        }
+        config.compress.encodings.clear();
+        world.reload(config);
+        let (head, _) = ask(world.port, "").await;
+        assert!(!head.contains("vary:"), "{head}");
+        assert_eq!(world.asked(), 1, "all of them were answered from the store");
+    });
 }

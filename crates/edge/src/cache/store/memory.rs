@@ -277,6 +277,15 @@ impl Memory {
         self.max_object_bytes.load(Ordering::Relaxed)
     }
 
+    /// Shows every object in turn. Looks through the whole index: not for a runtime's thread.
+    pub fn each(&self, mut see: impl FnMut(&Object)) {
+        for (_, entry) in self.index.iter() {
+            if let Entry::Object(object) = entry {
+                see(&object);
+            }
+        }
+    }
+
     /// Sizes and counts; takes each shard's lock in turn.
     pub fn statistics(&self) -> Statistics {
         Statistics {

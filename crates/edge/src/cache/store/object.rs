@@ -72,8 +72,8 @@ pub struct Object {
     encoding: Encoding,
     /// Bit set of the encodings that are stored beside this object.
     encodings: AtomicU8,
-    /// Bit sets of the encodings that somebody has asked to be made, well and best, and
-    /// [`MUST_VALIDATE`].
+    /// Bit sets of the encodings that somebody has asked to be made, well and best, with
+    /// [`MUST_VALIDATE`] and [`VARIES_NOW`].
     wishes: AtomicU8,
     /// Some of the lines no client is shown.
     has_hidden: bool,
@@ -259,6 +259,21 @@ impl Object {
         self.wishes.load(Ordering::Acquire) & MUST_VALIDATE != 0
     }
 
+    /// Encodings are made of it by now, which its own lines do not say.
+    pub fn note_vary(&self) {
+        self.wishes.fetch_or(VARIES_NOW, Ordering::AcqRel);
+    }
+
+    /// Ends [`Object::note_vary`].
+    pub fn forget_vary(&self) {
+        self.wishes.fetch_and(!VARIES_NOW, Ordering::AcqRel);
+    }
+
+    /// True if an answer from it says `Vary: Accept-Encoding` beside its lines.
+    pub fn varies_now(&self) -> bool {
+        self.wishes.load(Ordering::Relaxed) & VARIES_NOW != 0
+    }
+
     /// Encodings of this object that are stored beside it, as far as they have not been evicted.
     pub fn encodings(&self) -> impl Iterator<Item = Encoding> + use<> {
         let bits = self.encodings.load(Ordering::Acquire);
@@ -324,6 +339,8 @@ impl Object {
 const BEST: u8 = 3;
 /// Bit of [`Object::must_validate`], beside those of the encodings.
 const MUST_VALIDATE: u8 = 0x80;
+/// Bit of [`Object::varies_now`].
+const VARIES_NOW: u8 = 0x40;
 
 const ENCODED: [Encoding; 3] = [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd];
 
