@@ -79,7 +79,16 @@ impl Fill {
     pub(super) async fn run(mut self, ask: Ask, lead: FillLead<Head>) {
         let mut arrival =
             Arrival { asked: clock::now(), answered: clock::now(), wall: clock::wall() };
-        let fetched = self.fetch(ask).await;
+        // When all who waited have left, the fill goes on until the answer's head says what it is worth: whoever
+        // left may come again, others will, and an application seldom notices that nobody waits. To give up
+        // would free our place and not its worker, and let the next request in on top of the work for this one.
+        // It holds one place a key, and no longer than the origin's deadlines; what its head then forbids to
+        // store is given up at once. So do Varnish and nginx. An answer that may not be stored whatever its
+        // head says is another matter: that work is for nobody.
+        let fetched = tokio::select! {
+            fetched = self.fetch(ask) => fetched,
+            () = lead.unread(), if self.forbids_storing => return,
+        };
         arrival.answered = clock::now();
         arrival.wall = clock::wall();
         let (answer, confirmed) = match fetched {

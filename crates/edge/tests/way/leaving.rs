@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_edge::config::Config;
+use forebay_edge::config::origin::Origin;
+use forebay_edge::view;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Answers, GET, POST, World, always, ask, until, with_world};
+use crate::support::{Answers, GET, POST, World, always, ask, request, until, with_world};
 
 /// Longer than any test may last: whoever waits for it waits in vain.
 const NEVER: Duration = Duration::from_secs(3_600);
@@ -98,6 +101,76 @@ fn who_leaves_takes_nothing_from_those_who_wait_for_the_same() {
             let text = second.await.expect("no panic");
             assert!(text.ends_with("\r\n\r\nhi"), "{text}");
             assert_eq!(world.asked(), 1, "nobody had to ask again");
+        },
+    );
+}
+
+/// Requests that the origin is busy with, as the edge counts them.
+fn at_the_origin(world: &World) -> usize {
+    view::status(&world.edge).origins[0].in_flight
+}
+
+/// Asks for what is to be stored and leaves before anything of it has come.
+async fn asks_and_leaves(world: &World, message: &str) {
+    let stream = asks(world, message).await;
+    world.until_asked(1).await;
+    drop(stream);
+    until_nobody_is_in_flight(world).await;
+}
+
+#[test]
+fn what_all_who_waited_have_left_is_stored_for_those_who_come() {
+    let slow: Answers = Arc::new(|_| {
+        let answer = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nhi";
+        (Duration::from_millis(200), answer.into())
+    });
+    with_world(
+        slow,
+        |_| {},
+        |world| async move {
+            asks_and_leaves(&world, GET).await;
+            until("it is stored", || world.edge.cache.view().objects == 1).await;
+            let text = ask(world.port, GET).await;
+            assert!(text.contains("cache-status: Forebay; hit"), "{text}");
+            assert_eq!(world.asked(), 1);
+        },
+    );
+}
+
+#[test]
+fn what_nobody_waits_for_holds_its_place_no_longer_than_the_deadlines() {
+    let hurried = |config: &mut Config| {
+        let mut origin = Origin::clone(&config.origins[0]);
+        origin.total_timeout = Duration::from_millis(300);
+        config.origins = vec![Arc::new(origin)];
+    };
+    with_world(never(), hurried, |world| async move {
+        asks_and_leaves(&world, GET).await;
+        until("its place is given back", || at_the_origin(&world) == 0).await;
+    });
+}
+
+#[test]
+fn what_may_not_be_stored_is_given_up_with_its_last_reader() {
+    with_world(
+        never(),
+        |_| {},
+        |world| async move {
+            let message = request("GET", "/a", "Cache-Control: no-store\r\n");
+            let first = asks(&world, &message).await;
+            world.until_asked(1).await;
+            let second = asks(&world, &message).await;
+            until("both wait", || world.edge.in_flight.count() == 2).await;
+            drop(first);
+            until("one has left", || world.edge.in_flight.count() == 1).await;
+            assert_eq!(at_the_origin(&world), 1, "the other waits for it still");
+            drop(second);
+            until("its place is given back", || at_the_origin(&world) == 0).await;
+            assert_eq!(world.asked(), 1);
+            // Whoever comes now begins anew.
+            let third = asks(&world, &message).await;
+            world.until_asked(2).await;
+            drop(third);
         },
     );
 }

@@ -67,6 +67,12 @@ impl<H> FillLead<H> {
         poll_fn(|context| self.fill.poll_abandoned(context)).await;
     }
 
+    /// Ready when nobody reads, whatever may become of the answer; from then on nobody joins. For answers of
+    /// which it is known before they come that they are not stored.
+    pub async fn unread(&self) {
+        poll_fn(|context| self.fill.poll_unread(context)).await;
+    }
+
     /// The body is whole. `store` gets its pieces if it is to be stored, and has stored it when it
     /// returns the body as it lies in the store, from where slow readers then read: until then further requests find this fill, afterwards the object.
     pub fn finish(

@@ -257,6 +257,17 @@ impl<H> Fill<H> {
         Poll::Pending
     }
 
+    /// Ready when nobody reads, whatever may become of the answer; from then on nobody joins.
+    pub(super) fn poll_unread(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.readers.is_empty() {
+            state.end = Some(End::Failed(ErrorKind::Internal, "nobody waits for it any more"));
+            return Poll::Ready(());
+        }
+        state.lead = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// The object is stored and nobody joins any more: what is left goes as it is read.
     pub(super) fn settle(&self, stored: Option<Bytes>) {
         let woken = {
