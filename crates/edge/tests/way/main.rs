@@ -1,8 +1,12 @@
 //! The whole way on real sockets: client, edge, origin.
 
 mod encodings;
+#[path = "../listening/frames.rs"]
+#[expect(dead_code, reason = "the client's tests use all of it")]
+mod frames;
 mod gate;
 mod hops;
+mod hostile_http2;
 mod introduced;
 mod late;
 mod leaving;
