@@ -3,6 +3,7 @@
 mod demo;
 mod live;
 mod metrics;
+mod moving_name;
 mod operators;
 mod refusals;
 mod reloading;

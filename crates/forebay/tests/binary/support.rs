@@ -122,7 +122,8 @@ impl Running {
         Running::started(folder, command)
     }
 
-    fn started(folder: TempDir, mut command: Command) -> Running {
+    /// By a command of one's own that names the addresses as flags do.
+    pub(crate) fn started(folder: TempDir, mut command: Command) -> Running {
         let mut process = command
             .current_dir(folder.path())
             .stdout(Stdio::null())
