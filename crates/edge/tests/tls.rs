@@ -162,6 +162,58 @@ fn a_second_visit_resumes_without_early_data() {
     });
 }
 
+/// A certificate as the files of `folder`.
+fn in_files(folder: &std::path::Path, certificate: &Certificate) -> Certificate {
+    let Certificate::Pem { chain, key } = certificate else { panic!("it is made in memory") };
+    let files = Certificate::Files { chain: folder.join("chain"), key: folder.join("key") };
+    let Certificate::Files { chain: chain_file, key: key_file } = &files else { unreachable!() };
+    std::fs::write(chain_file, chain).expect("written");
+    std::fs::write(key_file, &key.0).expect("written");
+    files
+}
+
+#[test]
+fn tickets_go_on_over_a_reload_whether_or_not_the_files_have_changed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, second) = (made(&["a.example"]), made(&["a.example"]));
+    let settings = listen_tls(in_files(folder.path(), &first));
+    with_server(&settings.clone(), &Admit::default(), scheme_and_name, |server| async move {
+        let reload = || {
+            let next = server.entrance.prepare(&settings, &Admit::default()).expect("good");
+            server.entrance.swap(next);
+        };
+        let config = server.entrance.certificates().server_config();
+        for version in BOTH {
+            in_files(folder.path(), &first);
+            reload();
+            let known = trusting(&[&first, &second], &[version], &[]);
+            for (nth, expected) in
+                [HandshakeKind::Full, HandshakeKind::Resumed, HandshakeKind::Resumed]
+                    .into_iter()
+                    .enumerate()
+            {
+                let mut stream = connect(&server, &known, "a.example").await.expect("trusted");
+                stream.write_all(GET).await.expect("written");
+                // Reading takes in the ticket as well.
+                read_until(&mut stream, "example.").await;
+                let kind = stream.get_ref().1.handshake_kind();
+                assert_eq!(kind, Some(expected), "visit {nth}, {:?}", version.version);
+                if nth == 1 {
+                    in_files(folder.path(), &second);
+                }
+                reload();
+            }
+            // Who comes without a ticket gets what the files hold by now.
+            let stranger = trusting(&[&second], &[version], &[]);
+            let stream = connect(&server, &stranger, "a.example").await.expect("trusted");
+            let sent = stream.get_ref().1.peer_certificates().expect("sent");
+            assert_eq!(sent, [der(&second)], "{:?}", version.version);
+        }
+        let after = server.entrance.certificates().server_config();
+        assert!(Arc::ptr_eq(&config, &after), "one configuration for as long as the process lives");
+    });
+}
+
 #[test]
 fn a_handshake_that_does_not_come_to_its_end_is_given_up() {
     let settings =

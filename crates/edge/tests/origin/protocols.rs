@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_edge::ErrorKind;
 use forebay_edge::config::origin::{Address, Server, Speaks, Tls};
+use forebay_edge::origin::Origins;
 use forebay_signals::clock;
 use http::HeaderValue;
 use http_body_util::BodyExt;
@@ -13,7 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::support::{fetch_text, get, one, post, read_head, run};
+use super::support::{fetch_text, get, journal, one, origins, post, read_head, run, settings};
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -188,6 +189,33 @@ fn a_certificate_is_checked_by_name_and_authority() {
             Some(stranger.pem.path().to_owned());
         let (_origins, upstream) = one(other_authority);
         upstream.fetch(get("/")).await.expect_err("signed by somebody else");
+    });
+}
+
+#[test]
+fn tls_that_a_reload_keeps_goes_on_with_its_connections() {
+    run(async {
+        let authority = authority(&[b"http/1.1"]);
+        let settings = Arc::new(settings([tls_origin(&authority).await]));
+        let pem = std::fs::read(authority.pem.path()).expect("it is there");
+        let next = |before: &Origins| {
+            let after = Origins::new(&[Arc::clone(&settings)], Some(before), &journal());
+            let after = after.expect("good settings");
+            let upstream = after.find("app").expect("it is there");
+            (after, upstream)
+        };
+        let (first, upstream) = origins((*settings).clone());
+        assert_eq!(fetch_text(&upstream, get("/")).await, "hello");
+        // The same bytes in a file that was written anew are the same authority.
+        std::fs::write(authority.pem.path(), &pem).expect("written");
+        let (second, upstream) = next(&first);
+        assert_eq!(fetch_text(&upstream, get("/")).await, "hello");
+        assert_eq!(upstream.view().connections_opened, 1, "its connection is used again");
+        let more = [&pem[..], b"\n"].concat();
+        std::fs::write(authority.pem.path(), more).expect("written");
+        let (_third, upstream) = next(&second);
+        assert_eq!(fetch_text(&upstream, get("/")).await, "hello");
+        assert_eq!(upstream.view().connections_opened, 2, "whom it trusts is read anew");
     });
 }
 
