@@ -231,7 +231,8 @@ impl Signals {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => return,
                 _ = self.hang_up.recv() => match desk.reloader.reload(desk).await {
-                    Ok(said) => tracing::info!(said, "settings reloaded"),
+                    // There is no other place for an answer to a signal.
+                    Ok(said) => report::say(&format!("forebay: {said}")),
                     Err(error) => tracing::error!(error, "settings not reloaded"),
                 },
             }

@@ -141,6 +141,10 @@ fn a_reload_takes_effect_whole_or_not_at_all() {
     write(&file, &config(&origin, ""));
     running.signal("HUP");
     wait_for("the reload", || (running.status()["reloads"] == 2).then_some(()));
+    let heard = || std::fs::read_to_string(running.path("stderr")).unwrap_or_default();
+    wait_for("its words", || {
+        heard().contains("forebay: reloaded: 1 routes in force\n").then_some(())
+    });
     assert!(running.get("/new").ends_with("/new"));
 }
 
