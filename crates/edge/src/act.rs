@@ -11,21 +11,14 @@ use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
 use crate::cache::safety;
 use crate::cache::store::Pass;
+use crate::cache::tags;
 use crate::config::policy::Policy;
 use crate::config::route::Route;
 use crate::edge::{Edge, Prepared, StartError};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+pub use crate::purge::{Effect, Mode, PurgeError, Wish, purge, purge_aside};
 use forebay_signals::clock;
-
-/// Does it, or says what it would do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Does it.
-    Do,
-    /// Counts only.
-    Count,
-}
 
 /// Puts new settings in force; says which of them wait for a restart.
 pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
@@ -40,28 +33,6 @@ pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
             Err(error)
         }
     }
-}
-
-/// Removes everything stored for a URL; says how many keys that were.
-pub fn purge(edge: &Edge, url: &str, mode: Mode) -> Result<u64, String> {
-    let (scheme, authority, uri) = split(url)?;
-    let stored = edge.snapshot().stored_url(scheme, &authority, &uri);
-    if mode == Mode::Count {
-        return Ok(edge.cache.count(&stored));
-    }
-    let purged = edge.cache.purge(&stored);
-    edge.journal.write("operator", format!("purged `{url}`: {purged} stored"));
-    Ok(purged)
-}
-
-/// Removes everything; says how many objects that were.
-pub fn purge_everything(edge: &Edge, mode: Mode) -> u64 {
-    let count = edge.cache.memory.statistics().objects;
-    if mode == Mode::Do {
-        edge.cache.purge_all();
-        edge.journal.write("operator", format!("purged everything: {count} objects"));
-    }
-    count
 }
 
 /// What the cache makes of a request, and why.
@@ -90,6 +61,9 @@ pub struct Why {
     pub ttl_s: Option<i64>,
     /// Age of what is stored.
     pub age_s: Option<u64>,
+    /// Tags of what is stored.
+    #[serde(default)]
+    pub tags: Vec<String>,
 }
 
 /// Explains what a GET of `url` with these fields would meet, without asking the origin.
@@ -220,6 +194,10 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
     why.decide(&decision, rule.label(), rule.explanation());
     why.ttl_s = stored.map(lookup::Stored::ttl);
     why.age_s = stored.map(|stored| stored.age.as_secs());
+    why.tags = stored.map_or_else(Vec::new, |stored| {
+        let fields = stored.object.fields();
+        tags::names(&fields).map(|name| String::from_utf8_lossy(name).into_owned()).collect()
+    });
 }
 
 impl Why {
@@ -236,6 +214,7 @@ impl Why {
             because: because.into(),
             ttl_s: None,
             age_s: None,
+            tags: Vec::new(),
         }
     }
 
@@ -266,7 +245,7 @@ fn exchange(scheme: Scheme, authority: String, uri: Uri, fields: HeaderMap) -> E
 }
 
 /// Scheme, authority in lower case, and path with query.
-fn split(url: &str) -> Result<(Scheme, String, Uri), String> {
+pub(crate) fn split(url: &str) -> Result<(Scheme, String, Uri), String> {
     let bad = || format!("`{url}` is not a URL such as `https://shop.example/path?query`");
     let parsed: Uri = url.parse().map_err(|_| bad())?;
     let scheme = match parsed.scheme_str() {

@@ -9,6 +9,7 @@ use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
 use http::Uri;
+use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::admit::{InFlight, Meter, Rates};
@@ -39,6 +40,8 @@ pub struct Edge {
     pub traffic: Traffic,
     /// Requests in the rooms.
     pub in_flight: InFlight,
+    /// Purges that clients and operators wait for.
+    pub(crate) purging: Arc<Semaphore>,
     /// Who changed what.
     pub journal: Arc<Journal>,
     /// Begun when the process is told to go.
@@ -168,6 +171,7 @@ impl Edge {
             compressor: ArcSwap::from_pointee(compressor),
             traffic,
             in_flight: InFlight::default(),
+            purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             journal,
             drain: Drain::default(),
             started: clock::now(),

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     Misdirected,
     /// Expectation other than 100-continue.
     ExpectationFailed,
+    /// A `PURGE` of somebody who may not.
+    PurgeRefused,
     /// No route for the request.
     NoRoute,
     /// A client's `only-if-cached` that nothing answers.
@@ -91,6 +93,7 @@ impl ErrorKind {
         ErrorKind::ClientGone,
         ErrorKind::Misdirected,
         ErrorKind::ExpectationFailed,
+        ErrorKind::PurgeRefused,
         ErrorKind::NoRoute,
         ErrorKind::NotCached,
         ErrorKind::RateLimited,
@@ -130,6 +133,7 @@ impl ErrorKind {
             K::ExpectationFailed => {
                 (417, "expectation-failed", Client, "the expectation is not supported")
             }
+            K::PurgeRefused => (403, "purge-refused", Client, "not allowed to purge"),
             K::NoRoute => (404, "no-route", Client, "nothing is served at this address"),
             K::NotCached => {
                 (504, "not-cached", Client, "no stored answer, and the request allows no other")
@@ -172,6 +176,7 @@ impl ErrorKind {
             K::ClientGone => "The client closed its connection while it sent. Nothing to do; in a log only.",
             K::Misdirected => "The host of the request is not in the certificate of its connection. Add the name to the certificate, or one that has it to `listen.certificates`.",
             K::ExpectationFailed => "An `Expect` besides `100-continue`.",
+            K::PurgeRefused => "A `PURGE` from an address that is not in `purge.allow`, and without the token of `purge.token_file`. A browser is never allowed by its address alone.",
             K::NoRoute => "No `[[route]]` matches scheme, host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
             K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
             K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod listen;
 pub mod origin;
 pub mod pipeline;
+mod purge;
 pub mod route;
 pub mod traffic;
 pub mod view;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_edge::cache::rules::{Freshness, Rule};
 use forebay_edge::cache::store::{Memory, Object, Parts};
+use forebay_edge::config::cache::Visibility;
 use forebay_edge::exchange::Encoding;
 use http::{HeaderMap, HeaderValue, StatusCode};
 
@@ -33,6 +34,7 @@ fn a_stored_kilobyte_costs_at_most_sixteen_hundred_bytes() {
             stored_at_ms: n,
             freshness,
             fields: &fields,
+            tags: Visibility::Hidden,
             body: &body,
         });
         memory.insert(memory.ticket(), object.expect("it fits")).expect("it is taken");

@@ -264,17 +264,31 @@ pub(crate) struct Why {
 #[derive(Debug, Args)]
 #[command(before_long_help = "\
 Examples:
-  forebay cache purge http://shop.example/products/7   every stored variant of one address
-  forebay cache purge --everything --dry-run           how many would that be?
-  forebay cache purge --everything --yes               without asking")]
-#[group(id = "what", required = true, multiple = false, args = ["urls", "everything"])]
+  forebay cache purge https://shop.example/products/7            every stored variant of one address
+  forebay cache purge --prefix https://shop.example/products/    every address that begins so
+  forebay cache purge --tag product-7 --tag shelf --soft         stale from now on, not gone
+  forebay cache purge --all --dry-run                            how many would that be?
+  forebay cache purge --all --yes                                without asking")]
+#[group(id = "what", required = true, multiple = true, args = ["urls", "prefixes", "hosts", "tags", "everything"])]
 pub(crate) struct Purge {
     /// Addresses whose answers are dropped, every variant of each
     #[arg(value_name = "URL")]
     pub(crate) urls: Vec<String>,
+    /// Drop every address that begins so; may be repeated
+    #[arg(long = "prefix", value_name = "URL")]
+    pub(crate) prefixes: Vec<String>,
+    /// Drop all addresses of a host, over http and https; may be repeated
+    #[arg(long = "host", value_name = "HOST")]
+    pub(crate) hosts: Vec<String>,
+    /// Drop the answers that bear this tag (Surrogate-Key, Cache-Tag); may be repeated
+    #[arg(long = "tag", value_name = "TAG")]
+    pub(crate) tags: Vec<String>,
     /// Drop all stored answers
-    #[arg(long)]
+    #[arg(long = "all", alias = "everything", conflicts_with_all = ["urls", "prefixes", "hosts", "tags"])]
     pub(crate) everything: bool,
+    /// Make answers stale in place of dropping them: used only as stale ones may be
+    #[arg(long)]
+    pub(crate) soft: bool,
     /// Do not ask
     #[arg(long)]
     pub(crate) yes: bool,

@@ -19,7 +19,7 @@ pub struct Stored {
 
 impl Stored {
     /// The law of the object.
-    pub fn freshness(&self) -> &Freshness {
+    pub fn freshness(&self) -> Freshness {
         self.object.freshness()
     }
 
@@ -69,7 +69,7 @@ pub fn look(
         // An unsafe request went to this URI since it was stored (RFC 9111 §4.4).
         return Found::Validate(stored, Rule::Stale);
     }
-    match rules::decide(request, stored.freshness(), stored.age, policy) {
+    match rules::decide(request, &stored.freshness(), stored.age, policy) {
         Verdict::Fresh => Found::Usable(stored, None),
         Verdict::StaleAccepted => Found::Usable(stored, Some(Rule::RequestMaxStale)),
         Verdict::StaleWhileRevalidate(rule) => Found::StaleWhileRevalidate(stored, rule),

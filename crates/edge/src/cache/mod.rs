@@ -8,11 +8,13 @@
 pub mod fill;
 pub mod key;
 pub mod lookup;
+mod purged;
 pub mod reply;
 pub mod rules;
 pub mod safety;
 pub mod status;
 pub mod store;
+pub mod tags;
 
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -26,8 +28,10 @@ use crate::config;
 use crate::config::policy::Policy;
 use crate::exchange::{Encoding, Scheme};
 use fill::{Fills, Joiner, Limits};
+pub use purged::Counts;
 use rules::{Freshness, Refusal, Rule, vary};
-use store::{Memory, Object, Resized};
+use store::{Effect, Memory, Object, Resized, Selection, Ticket};
+use tags::Tag;
 
 /// The cache of the process, shared by all cores; it outlives reloads.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Cache {
     pub fills: Arc<Fills<Head>>,
     /// The same in encodings: each is made once for all who read along.
     pub encoded: Arc<Fills<()>>,
+    /// What was purged.
+    pub purges: Counts,
     epoch: Instant,
 }
 
@@ -62,6 +68,7 @@ impl Cache {
             memory: Memory::new(settings.memory_bytes, settings.max_object_bytes),
             encoded: Fills::beside(&fills),
             fills,
+            purges: Counts::default(),
             epoch: clock::now(),
         }
     }
@@ -89,21 +96,16 @@ impl Cache {
         }
     }
 
-    /// Removes what is stored for a URL; says how many keys that were. Not for a runtime's thread.
-    pub fn purge(&self, url: &StoredUrl) -> u64 {
-        let purge = |key| {
-            let count = self.memory.purge_url(key);
-            self.part_with_fills(key);
-            count
-        };
-        url.keys().map(purge).sum()
-    }
-
-    /// Removes everything and frees it. Not for a runtime's thread.
-    pub fn purge_all(&self) {
-        self.memory.purge_all();
-        self.fills.part_with(|_| true);
-        self.memory.sweep();
+    /// Purges what is selected; says how many answers that were. Not for a runtime's thread.
+    pub fn purge(&self, selection: Selection, effect: Effect) -> u64 {
+        let purge = self.memory.begin_purge(selection, effect, self.ms(clock::now()));
+        // By tag they are known only when the head of their answer is there: see `is_purged`.
+        if purge.has_keys() {
+            self.fills.part_with(|key| purge.takes_key(key));
+        }
+        let taken = self.memory.finish_purge(&purge);
+        self.purges.count(effect, taken);
+        taken
     }
 
     /// Whoever asks from now on does not read along with what was asked before.
@@ -111,9 +113,16 @@ impl Cache {
         self.fills.part_with(|key| key::url_of(key) == url);
     }
 
-    /// How many keys are stored for a URL. Not for a runtime's thread.
-    pub fn count(&self, url: &StoredUrl) -> u64 {
-        url.keys().map(|key| self.memory.count_url(key)).sum()
+    /// True if a fill under `key` that brings this head began before a purge that takes it.
+    pub fn is_purged(&self, key: &[u8], head: &Head) -> bool {
+        match head {
+            Head::Arriving { born, .. } => {
+                self.memory.is_purged(born.ticket, key, |tag| born.tags.contains(&tag))
+            }
+            Head::Stored { ticket, object, .. } => {
+                self.memory.is_purged(*ticket, key, |tag| object.has_tag(tag))
+            }
+        }
     }
 
     /// Sizes and counts.
@@ -139,6 +148,7 @@ impl Cache {
             page.family(name, kind, help);
             page.sample(name, &[], value);
         }
+        self.purges.write(page);
     }
 }
 
@@ -159,6 +169,8 @@ pub enum Head {
         names: Vec<HeaderName>,
         /// What they were in the request that asked.
         secondary: Vec<u8>,
+        /// What says whether it has been purged since.
+        born: Box<Born>,
         /// What is made of it on the way.
         branches: Box<Branches>,
     },
@@ -170,7 +182,18 @@ pub enum Head {
         rule: Option<Rule>,
         /// What the origin answered.
         status: StatusCode,
+        /// When it was asked, as purges count it.
+        ticket: Ticket,
     },
+}
+
+/// What purges take an answer by that is arriving.
+#[derive(Debug)]
+pub struct Born {
+    /// When the origin was asked, as purges count it.
+    pub ticket: Ticket,
+    /// Tags.
+    pub tags: Vec<Tag>,
 }
 
 /// Encodings of an answer that is arriving, and the answer as it is stored at its end.
@@ -229,7 +252,8 @@ impl StoredUrl {
         StoredUrl(keys)
     }
 
-    fn keys(&self) -> impl Iterator<Item = &[u8]> {
+    /// How the keys of the store begin.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
         self.0.iter().map(Vec::as_slice)
     }
 }

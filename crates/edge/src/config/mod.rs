@@ -13,6 +13,7 @@ pub mod listen;
 pub mod log;
 pub mod origin;
 pub mod policy;
+pub mod purge;
 pub mod rate;
 pub mod route;
 pub mod template;
@@ -32,6 +33,8 @@ pub struct Config {
     pub rates: Vec<Arc<rate::Rate>>,
     /// The store.
     pub cache: cache::Cache,
+    /// Who may purge by HTTP.
+    pub purge: purge::Purge,
     /// Encodings.
     pub compress: compress::Compress,
     /// Applications behind the edge, by name.

@@ -47,7 +47,7 @@ pub(super) fn answer_of(
     }
     let mut answer = Answer::new(Body::Empty);
     match &**head {
-        Head::Stored { object, rule, status } => {
+        Head::Stored { object, rule, status, .. } => {
             let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
             notes.status = notes.status.answered(*status).stored(held.ttl());
             notes.outcome = Outcome::Revalidated;

@@ -22,8 +22,9 @@ use crate::cache::rules::{
     AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
-use crate::cache::{Head, safety};
+use crate::cache::{Born, Head, safety, tags};
 use crate::compress::encoded_fields;
+use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
 use crate::exchange::{Answer, Ask, Body, Encoding, Exchange, Priority};
@@ -49,6 +50,8 @@ pub(super) struct Fill {
     forbids_storing: bool,
     held: Held,
     ticket: Ticket,
+    /// Whether clients are shown the tags of the answer.
+    tags: Visibility,
 }
 
 impl Fill {
@@ -72,6 +75,7 @@ impl Fill {
             held,
             // Before the origin is asked: what is purged from here on is not stored by us.
             ticket: edge.cache.memory.ticket(),
+            tags: edge.current().config.cache.tags,
         };
         (fill, ask)
     }
@@ -106,7 +110,7 @@ impl Fill {
         match std::mem::replace(&mut self.held, Held::Nothing).answer() {
             Some(held) => {
                 if let Some(rule) = self.bridging_rule(&held, answer.status) {
-                    return bridge(lead, &held, rule, answer.status);
+                    return self.bridge(lead, &held, rule, answer.status);
                 }
                 let is_good = !held.object.status().is_server_error();
                 let replaces = if is_good { Replaces::Good } else { Replaces::Nothing };
@@ -140,6 +144,14 @@ impl Fill {
             return None;
         }
         stored::may_bridge(&self.edge, held, Failure::ServerError).ok()
+    }
+
+    /// Serves what is held in place of the origin's error.
+    fn bridge(&self, mut lead: FillLead<Head>, held: &Stored, rule: Rule, status: StatusCode) {
+        let object = Arc::clone(&held.object);
+        let head = Head::Stored { object, rule: Some(rule), status, ticket: self.ticket };
+        lead.head(Arc::new(head), Keep::Share, Some(0));
+        finish_empty(lead);
     }
 
     /// RFC 9111 §4.3.4: what is held is as good as new.
@@ -176,16 +188,17 @@ impl Fill {
             Err(refusal) if refusal.is_of_request() => None,
             Err(_) => {
                 // It says now that it must not be kept: this once it answers, and no more.
-                memory.purge(&self.key);
+                memory.remove(&self.key);
                 None
             }
         };
         let object = object.or_else(|| {
-            let unstored = self.renewed(held, &fields, stored_at, *held.freshness());
+            let unstored = self.renewed(held, &fields, stored_at, held.freshness());
             unstored.map(Arc::new)
         });
         let object = object.unwrap_or_else(|| Arc::clone(held));
-        let head = Head::Stored { object, rule: None, status: StatusCode::NOT_MODIFIED };
+        let (status, ticket) = (StatusCode::NOT_MODIFIED, self.ticket);
+        let head = Head::Stored { object, rule: None, status, ticket };
         lead.head(Arc::new(head), keep, Some(0));
         finish_empty(lead);
     }
@@ -213,6 +226,7 @@ impl Fill {
             stored_at_ms,
             freshness,
             fields,
+            tags: self.tags,
             body: &[held.body()],
         });
         renewed.ok()
@@ -228,7 +242,7 @@ impl Fill {
         for encoding in old.encodings() {
             let Some(encoded) = memory.encoded(old, encoding) else { continue };
             let fields = encoded_fields(&new.fields(), encoding);
-            let carried = encoded.with_fields(&fields, new.stored_at_ms(), *new.freshness());
+            let carried = encoded.with_fields(&fields, new.stored_at_ms(), new.freshness());
             if let Ok(carried) = carried
                 && let Err(refused) = memory.insert_encoded(new, carried)
             {
@@ -266,18 +280,17 @@ impl Fill {
         let stored_at_ms = self.edge.cache.ms(arrival.answered);
         let grant = granted.as_ref().map(|grant| (grant.freshness, stored_at_ms));
         let personal = granted.as_ref().map(|grant| grant.stripped.clone()).unwrap_or_default();
-        // It was for us (Edge Architecture Specification §2.2); a cache behind us would obey it too.
-        fields.remove(SURROGATE_CONTROL);
-        let head = Head::Arriving {
+        let born = Box::new(self.born(&mut fields));
+        let head = Arc::new(Head::Arriving {
             status,
             fields,
             grant: grant.map_err(|refusal| *refusal),
             personal,
             names,
             secondary: secondary.clone(),
+            born,
             branches: Box::default(),
-        };
-        let head = Arc::new(head);
+        });
         let length = http_body::Body::size_hint(&body).exact();
         let kept = lead.head(Arc::clone(&head), keep, length);
         if keep != kept {
@@ -295,6 +308,7 @@ impl Fill {
                 stored_at_ms,
                 freshness: grant.freshness,
                 fields,
+                tags: self.tags,
                 body: pieces,
             });
             let stored = object.ok().and_then(|object| self.insert(object, grant))?;
@@ -316,6 +330,17 @@ impl Fill {
                 lead.fail(&error);
             }
         }
+    }
+
+    /// Takes off what is for us and no client's business.
+    fn born(&self, fields: &mut HeaderMap) -> Born {
+        // A cache behind us would obey it too (Edge Architecture Specification §2.2).
+        fields.remove(SURROGATE_CONTROL);
+        let tags = tags::tags(fields).unwrap_or_default();
+        if self.tags == Visibility::Hidden {
+            tags::hide(fields);
+        }
+        Born { ticket: self.ticket, tags }
     }
 
     /// Who may read what arrives, and whether it is stored.
@@ -373,7 +398,7 @@ impl Fill {
         }
         if replaces == Replaces::Good && !status.is_server_error() {
             // What is held is no longer what the origin says.
-            self.edge.cache.memory.purge(&self.key);
+            self.edge.cache.memory.remove(&self.key);
         }
         if !(status.is_client_error() || status.is_server_error()) {
             self.mark_pass(refusal);
@@ -400,14 +425,6 @@ fn unconditional(ask: &Ask) -> Ask {
         upgrade: None,
         priority: ask.priority,
     }
-}
-
-/// Serves what is held in place of the origin's error.
-fn bridge(mut lead: FillLead<Head>, held: &Stored, rule: Rule, status: StatusCode) {
-    let object = Arc::clone(&held.object);
-    let head = Head::Stored { object, rule: Some(rule), status };
-    lead.head(Arc::new(head), Keep::Share, Some(0));
-    finish_empty(lead);
 }
 
 pub(super) fn finish_empty(lead: FillLead<Head>) {

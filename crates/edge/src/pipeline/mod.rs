@@ -12,6 +12,7 @@ mod errand;
 mod fetch;
 mod held;
 mod pass;
+mod purging;
 mod question;
 mod refill;
 mod stored;
@@ -47,19 +48,7 @@ impl Handler for Pipeline {
         let mut notes = Notes::default();
         let mut answer = match walk(edge, &snapshot, &mut exchange, &mut notes) {
             Ok(Way::Answered(answer)) => answer,
-            Ok(Way::Asks(errand)) => {
-                // Boxed, as the errand is: the future is copied into its own box as a whole.
-                let mut underway = Underway::new(edge, &snapshot, Box::new(exchange), notes);
-                return Reply::Later(Box::pin(async move {
-                    let (edge, snapshot, exchange, notes) = underway.parts();
-                    let answer = errand.run(edge, snapshot, exchange, notes).await;
-                    let mut answer =
-                        answer.unwrap_or_else(|error| refusal(snapshot, exchange, notes, &error));
-                    let (exchange, notes) = underway.end();
-                    close(&underway.edge, &underway.snapshot, exchange, notes, &mut answer);
-                    answer
-                }));
-            }
+            Ok(Way::Works(work)) => return later(edge, &snapshot, exchange, notes, work),
             Err(error) => refusal(&snapshot, &exchange, &notes, &error),
         };
         close(edge, &snapshot, exchange, notes, &mut answer);
@@ -78,12 +67,42 @@ impl Handler for Pipeline {
 }
 
 /// Where the walk ends.
-#[expect(clippy::large_enum_variant, reason = "a hit pays for no box")]
 enum Way {
     /// With an answer.
     Answered(Answer),
-    /// At the origin's door.
+    /// With something that takes its time.
+    Works(Work),
+}
+
+/// What has to be waited for.
+enum Work {
+    /// The origin.
     Asks(Box<Errand>),
+    /// A purge.
+    Purges(Box<purging::Request>),
+}
+
+/// The answer when the work is done.
+fn later(
+    edge: &Arc<Edge>,
+    snapshot: &Arc<Snapshot>,
+    exchange: Exchange,
+    notes: Notes,
+    work: Work,
+) -> Reply {
+    // Boxed, as the work is: the future is copied into its own box as a whole.
+    let mut underway = Underway::new(edge, snapshot, Box::new(exchange), notes);
+    Reply::Later(Box::pin(async move {
+        let (edge, snapshot, exchange, notes) = underway.parts();
+        let answer = match work {
+            Work::Asks(errand) => errand.run(edge, snapshot, exchange, notes).await,
+            Work::Purges(request) => purging::run(edge, request).await,
+        };
+        let mut answer = answer.unwrap_or_else(|error| refusal(snapshot, exchange, notes, &error));
+        let (exchange, notes) = underway.end();
+        close(&underway.edge, &underway.snapshot, exchange, notes, &mut answer);
+        answer
+    }))
 }
 
 fn walk(
@@ -94,6 +113,10 @@ fn walk(
 ) -> Result<Way, Error> {
     admit::message(&snapshot.config.admit, |name, host| edge.covers(name, host), exchange)?;
     exchange.leave(Room::Admit);
+    // Before the route: what is purged need not be served by this name any more.
+    if let Some(asked) = purging::asked(edge, &snapshot.config.purge, exchange) {
+        return asked.map(|request| Way::Works(Work::Purges(request)));
+    }
 
     let Some(matched) = snapshot.table.find(exchange) else {
         return Err(Error::new(ErrorKind::NoRoute, "no route matches"));
@@ -119,7 +142,7 @@ fn walk(
         // Nothing of it may be stored or served from the store: it goes straight through.
         Question::Pass(refusal) => {
             let target = matched.rewritten(exchange)?.unwrap_or_else(|| exchange.head.uri.clone());
-            return Ok(Way::Asks(Errand::new(site, target, Ask::Pass(refusal))));
+            return Ok(Way::Works(Work::Asks(Errand::new(site, target, Ask::Pass(refusal)))));
         }
     };
     let now_ms = edge.cache.ms(exchange.began());
@@ -139,7 +162,7 @@ fn walk(
         // A fill is a task of its own: a client that leaves takes nothing from those who wait for it.
         found @ (Found::Validate(..) | Found::Missing | Found::MissingVariant(_)) => {
             let target = question.target(&matched, exchange)?;
-            Ok(Way::Asks(Errand::new(site, target, Ask::Fill(question, found))))
+            Ok(Way::Works(Work::Asks(Errand::new(site, target, Ask::Fill(question, found)))))
         }
     }
 }

@@ -11,6 +11,8 @@ use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::invalidate::{Target, invalidated};
 use crate::cache::safety;
 use crate::cache::status::{CacheStatus, Forward};
+use crate::cache::tags;
+use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Exchange, Priority, Room};
@@ -52,7 +54,10 @@ pub(super) async fn through(
     ask.upgrade = exchange.upgrade.take();
     let fetched = upstream.fetch(ask).await;
     exchange.leave(Room::Origin);
-    let answer = fetched?;
+    let mut answer = fetched?;
+    if edge.current().config.cache.tags == Visibility::Hidden {
+        tags::hide(&mut answer.fields);
+    }
     notes.status = notes.status.answered(answer.status);
     invalidate(edge, exchange, &answer);
     let is_for_one = crate::compress::Shared::No;

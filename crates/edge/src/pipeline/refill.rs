@@ -15,7 +15,7 @@ use super::pass::{self, Forwarding};
 use super::question::{self, Cacheable};
 use super::stored;
 use crate::cache::Head;
-use crate::cache::fill::{FillLead, Join, Keep, Missed};
+use crate::cache::fill::{FillLead, FillReader, Join, Keep, Missed};
 use crate::cache::lookup::{self, Found, Stored, at};
 use crate::cache::rules::directives::RequestDirectives;
 use crate::cache::rules::{AnswerView, Arrival, Failure, RequestView, Rule, may_store};
@@ -61,12 +61,11 @@ pub(super) async fn ask(
         key.extend_from_slice(PERSONAL);
     }
     loop {
-        let joined = join(edge, &question, &key);
-        let (mut reader, is_leader) = match joined {
+        let (mut reader, is_leader) = match join(edge, &question, &key) {
             Join::Follow(reader) => (reader, false),
             Join::Lead(lead, reader) => {
                 if let Some(hit) = second_look(edge, site, &question, exchange) {
-                    answer_from_store(lead, Arc::clone(&hit.object));
+                    answer_from_store(edge, lead, Arc::clone(&hit.object));
                     return Ok(stored::hit(edge, exchange, &hit, None, notes));
                 }
                 let how = (target.clone(), priority);
@@ -88,7 +87,7 @@ pub(super) async fn ask(
             }
             Err(Missed::Failed(error)) => return rescue(edge, site, exchange, held, error, notes),
         };
-        if reader.is_late() && !is_good_still(edge, site, exchange, &head) {
+        if !is_leader && !is_good_still(edge, site, &question, exchange, &reader, &head) {
             edge.cache.fills.outlived(&reader);
             continue;
         }
@@ -246,8 +245,22 @@ fn rescue(
     }
 }
 
-/// Whether an answer that has been arriving for a while would be used if it were stored by now.
-fn is_good_still(edge: &Edge, site: &Site, exchange: &Exchange, head: &Head) -> bool {
+/// Whether an answer that others asked for would be used if it were stored by now: it may have been
+/// arriving for a while, and it may have been purged since.
+fn is_good_still(
+    edge: &Edge,
+    site: &Site,
+    question: &Cacheable,
+    exchange: &Exchange,
+    reader: &FillReader<Head>,
+    head: &Head,
+) -> bool {
+    if edge.cache.is_purged(&question.key, head) {
+        return false;
+    }
+    if !reader.is_late() {
+        return true;
+    }
     let Head::Arriving { grant: Ok((freshness, since_ms)), .. } = head else { return true };
     let here = edge.cache.ms(clock::now()).saturating_sub(*since_ms);
     let age = freshness.age(Duration::from_millis(here));
@@ -323,8 +336,9 @@ fn second_look(
 }
 
 /// Gives whoever joined this fill meanwhile what was found.
-fn answer_from_store(mut lead: FillLead<Head>, object: Arc<Object>) {
-    let status = object.status();
-    lead.head(Arc::new(Head::Stored { object, rule: None, status }), Keep::Share, Some(0));
+fn answer_from_store(edge: &Edge, mut lead: FillLead<Head>, object: Arc<Object>) {
+    let (status, ticket) = (object.status(), edge.cache.memory.ticket());
+    let head = Head::Stored { object, rule: None, status, ticket };
+    lead.head(Arc::new(head), Keep::Share, Some(0));
     finish_empty(lead);
 }

@@ -43,8 +43,12 @@ pub(super) fn may_bridge(edge: &Edge, held: &Stored, failure: Failure) -> Result
         // An unsafe request has been there since (RFC 9111 §4.4).
         return Err(Rule::Stale);
     }
+    if edge.cache.memory.is_gone(&held.object) {
+        // It was purged while the origin was waited for.
+        return Err(Rule::Stale);
+    }
     let held = at(Arc::clone(&held.object), edge.cache.ms(clock::now()));
-    may_serve_stale_on_error(held.freshness(), held.age, failure)
+    may_serve_stale_on_error(&held.freshness(), held.age, failure)
 }
 
 /// The answer alone, in the encoding that suits the client best.

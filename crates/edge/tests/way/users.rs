@@ -7,6 +7,7 @@ use forebay_edge::config::Config;
 use forebay_edge::config::policy::Policy;
 use forebay_edge::config::route::{NamedValue, PathRule};
 
+use super::purging::purge_url;
 use super::support::{Answers, GET, World, always, ask, request, with_world};
 
 /// Answers that name whoever asked, after long enough for another to come along.
@@ -120,7 +121,7 @@ fn routes_that_differ_by_a_field_have_keys_of_their_own() {
             assert!(answer.ends_with(body), "{fields}: {answer}");
         }
         let url = "http://shop.example/a";
-        let purged = forebay_edge::act::purge(&world.edge, url, forebay_edge::act::Mode::Do);
+        let purged = purge_url(&world.edge, url);
         assert_eq!(purged, Ok(2), "a purge finds both");
     });
 }
@@ -181,7 +182,7 @@ fn whoever_asks_after_a_purge_does_not_read_along_with_what_was_asked_before() {
             let before = tokio::spawn(async move { ask(port, GET).await });
             world.until_asked(1).await;
             let url = "http://shop.example/a";
-            forebay_edge::act::purge(&world.edge, url, forebay_edge::act::Mode::Do).expect("a URL");
+            purge_url(&world.edge, url).expect("a URL");
             let after = world.ask(GET).await;
             assert!(after.ends_with("body1"), "{after}");
             assert!(before.await.expect("no panic").ends_with("body0"));

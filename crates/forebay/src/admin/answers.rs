@@ -1,7 +1,5 @@
 //! What the admin listener answers.
 
-#![expect(clippy::result_large_err, reason = "a refusal is an answer too, a few times a minute")]
-
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -35,14 +33,15 @@ pub(crate) struct Desk {
     pub(crate) is_starting: AtomicBool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
 struct Purge {
-    #[serde(default)]
     urls: Vec<String>,
-    #[serde(default)]
+    prefixes: Vec<String>,
+    hosts: Vec<String>,
+    tags: Vec<String>,
     everything: bool,
-    #[serde(default)]
+    soft: bool,
     dry_run: bool,
 }
 
@@ -99,7 +98,7 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
                 Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
             }
         }
-        "/cache/purge" => purge(desk, &question(exchange).await?),
+        "/cache/purge" => purge(desk, question(exchange).await?).await,
         "/cache/why" => {
             let asked: Why = question(exchange).await?;
             act::why(&desk.edge, &asked.url, &asked.fields)
@@ -110,17 +109,21 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
     }
 }
 
-fn purge(desk: &Desk, asked: &Purge) -> Result<Answer, Answer> {
+async fn purge(desk: &Desk, asked: Purge) -> Result<Answer, Answer> {
     let mode = if asked.dry_run { act::Mode::Count } else { act::Mode::Do };
-    if asked.everything {
-        return Ok(data(&json!({ "purged": act::purge_everything(&desk.edge, mode) })));
-    }
-    let mut purged = 0;
-    for url in &asked.urls {
-        purged += act::purge(&desk.edge, url, mode)
-            .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))?;
-    }
-    Ok(data(&json!({ "purged": purged })))
+    let effect = if asked.soft { act::Effect::Stale } else { act::Effect::Gone };
+    let Purge { urls, prefixes, hosts, tags, everything, .. } = asked;
+    let wish = act::Wish { urls, prefixes, hosts, tags, everything };
+    let purged = act::purge_aside(&desk.edge, wish, effect, mode, "operator".into()).await;
+    let purged = purged.map_err(|error| {
+        let status = match error {
+            act::PurgeError::Wish(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            act::PurgeError::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            act::PurgeError::Lost => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        refuse(status, &error.to_string())
+    })?;
+    Ok(data(&json!({ "purged": purged, "dry_run": asked.dry_run, "soft": asked.soft })))
 }
 
 async fn question<T: serde::de::DeserializeOwned>(exchange: Exchange) -> Result<T, Answer> {

@@ -47,30 +47,55 @@ fn text(why: &Answer) -> String {
         line("age", &format!("{age} s"));
         line("ttl", &format!("{ttl} s"));
     }
+    if !why.tags.is_empty() {
+        line("tags", &why.tags.join(", "));
+    }
     out
 }
 
-/// Removes what is stored.
+/// Removes what is stored, or makes it stale.
 pub(crate) fn purge(asked: &Purge) -> Result<ExitCode, Problem> {
     let admin = &asked.client.admin;
-    let question = |dry_run: bool| json!({ "urls": asked.urls, "everything": asked.everything, "dry_run": dry_run });
+    let question = |dry_run: bool| {
+        json!({
+            "urls": asked.urls,
+            "prefixes": asked.prefixes,
+            "hosts": asked.hosts,
+            "tags": asked.tags,
+            "everything": asked.everything,
+            "soft": asked.soft,
+            "dry_run": dry_run,
+        })
+    };
     if asked.dry_run {
         let counted: Value = client::act(admin, "/cache/purge", &question(true))?;
-        return Ok(tell(asked, &counted, "would be purged"));
+        return Ok(tell(asked, &counted, &format!("would be {}", asked.verb())));
     }
-    if asked.everything && !asked.yes {
+    if !asked.is_one_page() && !asked.yes {
         let counted: Value = client::act(admin, "/cache/purge", &question(true))?;
         if !std::io::stdin().is_terminal() {
-            return Err(Problem::new("purging everything needs a yes")
+            return Err(Problem::new("purging more than one address needs a yes")
                 .hint("add `--yes`, or `--dry-run` to see how much it is"));
         }
-        if !report::confirm(&format!("purge all {} objects?", counted["purged"])) {
+        let does = if asked.soft { "make stale" } else { "purge" };
+        if !report::confirm(&format!("{does} {} answers?", counted["purged"])) {
             report::say("nothing purged");
             return Ok(ExitCode::from(1));
         }
     }
     let done: Value = client::act(admin, "/cache/purge", &question(false))?;
-    Ok(tell(asked, &done, "purged"))
+    Ok(tell(asked, &done, asked.verb()))
+}
+
+impl Purge {
+    fn is_one_page(&self) -> bool {
+        let others = [&self.prefixes, &self.hosts, &self.tags];
+        self.urls.len() == 1 && !self.everything && others.iter().all(|all| all.is_empty())
+    }
+
+    fn verb(&self) -> &'static str {
+        if self.soft { "made stale" } else { "purged" }
+    }
 }
 
 fn tell(asked: &Purge, answer: &Value, verb: &str) -> ExitCode {

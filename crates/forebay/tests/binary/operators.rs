@@ -30,13 +30,32 @@ fn why_and_purge_tell_what_is_stored() {
     assert_eq!(purge(&[asked]).data, "1 purged\n");
     why("miss");
     running.get("/a");
-    let all = purge(&["--everything"]);
+    let all = purge(&["--all"]);
     assert_eq!(all.code, Some(1), "without a terminal it needs a yes: {all:?}");
     assert!(all.talk.contains("--yes"), "{all:?}");
-    let all = purge(&["--everything", "--yes", "--json"]);
+    let all = purge(&["--all", "--yes", "--json"]);
     let all: serde_json::Value = serde_json::from_str(&all.data).expect("JSON");
-    assert_eq!(all["purged"], 1);
+    assert_eq!((&all["purged"], &all["soft"]), (&1.into(), &false.into()));
     why("miss");
+    running.get("/a");
+    for (words, count) in [
+        (&["--prefix", "http://shop.example/"][..], 1),
+        (&["--prefix", "http://shop.example/b"], 0),
+        (&["--host", "shop.example"], 1),
+        (&["--tag", "shelf", "--tag", "none"], 0),
+        (&["http://shop.example/b", asked], 1),
+    ] {
+        let said = purge(&[words, &["--dry-run"]].concat());
+        assert_eq!(said.data, format!("{count} would be purged\n"), "{words:?}");
+        let said = purge(words);
+        assert_eq!(said.code, Some(1), "more than one address needs a yes: {said:?}");
+    }
+    let soft = purge(&["--prefix", "http://shop.example/", "--soft", "--yes"]);
+    assert_eq!(soft.data, "1 made stale\n");
+    assert!(why("validate").contains("rule       stale"));
+    let journal = running.status()["journal"].to_string();
+    assert!(journal.contains("made prefix `http://shop.example/` stale: 1 answer"), "{journal}");
+    assert_eq!(purge(&["--prefix", "shop.example/"]).code, Some(1));
 }
 
 #[test]

@@ -79,6 +79,13 @@ impl Freshness {
         if condition() { self.with(flag) } else { self }
     }
 
+    /// The same, stale from `age` on if it would have been fresh for longer.
+    #[must_use]
+    pub fn ended_at(mut self, age: Duration) -> Freshness {
+        self.lifetime_s = self.lifetime_s.min(seconds(age));
+        self
+    }
+
     /// `freshness_lifetime`.
     pub fn lifetime(&self) -> Duration {
         Duration::from_secs(self.lifetime_s.into())

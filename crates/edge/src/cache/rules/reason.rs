@@ -147,6 +147,8 @@ pub enum Refusal {
     NoFreshness,
     /// Larger than the store takes.
     TooLarge,
+    /// More tags than are kept.
+    TooManyTags,
     /// Stale on arrival, nothing to validate it with and nothing that lets it be served stale.
     NothingToReuse,
 }
@@ -159,7 +161,7 @@ impl Refusal {
         [
             R::Method, R::PolicyOff, R::RequestNoStore, R::Status, R::NotUnderstood, R::NoStore,
             R::Private, R::SetCookie, R::Authorization, R::Cookie, R::VaryStar, R::VarySecret,
-            R::VaryUnusable, R::NoFreshness, R::TooLarge, R::NothingToReuse,
+            R::VaryUnusable, R::NoFreshness, R::TooLarge, R::TooManyTags, R::NothingToReuse,
         ]
     };
 
@@ -204,6 +206,7 @@ impl Refusal {
             R::VaryUnusable => ("vary-unusable", "Vary does not parse, names too many fields, or one that differs with every client"),
             R::NoFreshness => ("no-freshness", "nothing says how long it may be used (RFC 9111 §4.2.1)"),
             R::TooLarge => ("too-large", "it is larger than `cache.max_object`"),
+            R::TooManyTags => ("too-many-tags", "it has more or longer tags than are kept (1,000 tags of up to 1,024 bytes, 16 KiB in all): a purge by tag would miss it"),
             R::NothingToReuse => ("nothing-to-reuse", "it is stale on arrival and has no validator (RFC 9111 §4.3)"),
         }
     }

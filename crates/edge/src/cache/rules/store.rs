@@ -16,6 +16,7 @@ use super::reason::{Refusal, Rule};
 use super::targeted::{Effective, Governor};
 use super::{AnswerView, RequestView, vary};
 use crate::cache::key::is_in_key;
+use crate::cache::tags::tags;
 use crate::config::policy::{Caching, Policy};
 
 /// A guess is at most a day (RFC 9111 §4.2.2 asks for a bound and names none).
@@ -104,6 +105,7 @@ fn refused_by_answer(answer: AnswerView<'_>, held: &AnswerDirectives) -> Result<
     if held.private == Scope::Whole {
         return Err(Refusal::Private);
     }
+    tags(answer.fields).map_err(|_| Refusal::TooManyTags)?;
     Ok(())
 }
 

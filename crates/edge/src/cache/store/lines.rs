@@ -4,6 +4,8 @@ use http::HeaderValue;
 use http::header::{self, HeaderMap, HeaderName};
 
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
+use crate::cache::tags::is_for_tags;
+use crate::config::cache::Visibility;
 
 /// Where a value lies within the lines; a value never starts at 0, its name does.
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,8 +50,8 @@ pub(super) fn lines_len(fields: &HeaderMap) -> usize {
 
 /// Fields that the rules need again when the object is validated, and that no client is shown: they were
 /// for us (Edge Architecture Specification §2.2).
-fn is_hidden(name: &HeaderName) -> bool {
-    *name == SURROGATE_CONTROL
+fn is_hidden(name: &HeaderName, tags: Visibility) -> bool {
+    *name == SURROGATE_CONTROL || (tags == Visibility::Hidden && is_for_tags(name))
 }
 
 /// Writes all lines, the hidden ones last, and returns how long these are.
@@ -57,9 +59,10 @@ pub(super) fn write_lines(
     out: &mut Vec<u8>,
     origin: usize,
     fields: &HeaderMap,
+    tags: Visibility,
     spans: &mut Spans,
 ) -> usize {
-    for (name, value) in stored(fields).filter(|(name, _)| !is_hidden(name)) {
+    for (name, value) in stored(fields).filter(|(name, _)| !is_hidden(name, tags)) {
         let span = match *name {
             header::ETAG => Some(&mut spans.etag),
             header::LAST_MODIFIED => Some(&mut spans.last_modified),
@@ -76,19 +79,10 @@ pub(super) fn write_lines(
         }
     }
     let shown = out.len();
-    for (name, value) in stored(fields).filter(|(name, _)| is_hidden(name)) {
+    for (name, value) in stored(fields).filter(|(name, _)| is_hidden(name, tags)) {
         write_line(out, name, value);
     }
     out.len() - shown
-}
-
-/// Length of the lines before the hidden ones, which stand last.
-pub(super) fn shown_len(lines: &[u8]) -> usize {
-    let hidden = SURROGATE_CONTROL;
-    let name = hidden.as_str().as_bytes();
-    let is_hidden = |start: &usize| lines.get(*start..).is_some_and(|rest| rest.starts_with(name));
-    let ends = memchr::memchr_iter(b'\n', lines).map(|end| end + 1);
-    std::iter::once(0).chain(ends).find(is_hidden).unwrap_or(lines.len())
 }
 
 /// Returns where the value begins.

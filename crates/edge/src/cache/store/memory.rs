@@ -15,13 +15,16 @@ use http::HeaderName;
 use super::epochs::Epochs;
 use super::index::{Entry, Index, index, largest_anew, resize};
 use super::passes::{Pass, Passes};
+use super::purges::{Purges, Storing};
 use super::{Object, Varying};
 use crate::cache::key::url_of;
 use crate::cache::rules::Refusal;
 use crate::exchange::Encoding;
 
-/// Locks that order insertions against purges of the same URLs; also how many purges are remembered.
+/// Locks that order insertions against invalidations of the same URLs; also how many of these are
+/// remembered.
 const STRIPES: usize = 1_024;
+
 /// Taken before the origin is asked; an object that is older than a purge is refused by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ticket(pub(super) u64);
@@ -81,13 +84,12 @@ pub struct Memory {
     pub(super) index: Index,
     pub(super) passes: Passes,
     pub(super) epochs: Epochs,
+    pub(super) purges: Purges,
     hasher: RandomState,
     /// Source of ids and of the order between insertions and purges.
     sequence: AtomicU64,
-    /// Objects with an id up to this are gone.
-    pub(super) emptied_at: AtomicU64,
-    /// For each stripe of URLs, when one of them was last purged or invalidated.
-    pub(super) stripes: Box<[Mutex<u64>]>,
+    /// For each stripe of URLs, when one of them was last forgotten or invalidated.
+    stripes: Box<[Mutex<u64>]>,
     evictions: Arc<Counter>,
     max_object_bytes: AtomicU64,
 }
@@ -102,9 +104,9 @@ impl Memory {
             index,
             passes: Passes::new(),
             epochs: Epochs::new(),
+            purges: Purges::default(),
             hasher: RandomState::new(),
             sequence: AtomicU64::new(1),
-            emptied_at: AtomicU64::new(0),
             stripes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
             evictions,
             max_object_bytes: AtomicU64::new(max_object_bytes),
@@ -126,22 +128,15 @@ impl Memory {
 
     /// What is stored under a primary key. The key is hashed, not copied.
     pub fn find(&self, key: &[u8]) -> Option<Found> {
-        let found = match self.index.get(&self.place(key))? {
-            Entry::Object(object) if object.key() == key && self.is_alive(object.id) => {
-                Found::Object(object)
+        match self.index.get(&self.place(key))? {
+            Entry::Object(object) if object.key() == key && self.purges.spare(&object) => {
+                Some(Found::Object(object))
             }
-            Entry::Varying(varying) if varying.key() == key && self.is_alive(varying.id) => {
-                Found::Varies(varying)
+            Entry::Varying(varying) if varying.key() == key && self.purges.spare_mark(&varying) => {
+                Some(Found::Varies(varying))
             }
-            _ => return None,
-        };
-        let id = match &found {
-            Found::Object(object) => object.id,
-            Found::Varies(varying) => varying.id,
-        };
-        let is_purged = !self.epochs.are_older_than(id)
-            && self.place_beyond_url(key).is_some_and(|url| id <= self.epochs.purged(url));
-        (!is_purged).then_some(found)
+            _ => None,
+        }
     }
 
     /// True if this object may only be used after the origin has confirmed it (RFC 9111 §4.4).
@@ -196,7 +191,7 @@ impl Memory {
     /// Stores an answer without `Vary` in the place of whatever its key held.
     pub fn insert(&self, ticket: Ticket, object: Object) -> Result<Arc<Object>, Refused> {
         let place = self.place(object.key());
-        let _guard = self.open(ticket, &object)?;
+        let _open = self.open(ticket, &object)?;
         self.forget(place);
         self.passes.forget(place);
         Ok(self.put(place, object))
@@ -208,10 +203,10 @@ impl Memory {
         &self,
         ticket: Ticket,
         names: &[HeaderName],
-        object: Object,
+        mut object: Object,
     ) -> Result<Arc<Object>, Refused> {
         let root = self.place(object.key());
-        let _guard = self.open(ticket, &object)?;
+        let _open = self.open(ticket, &object)?;
         self.passes.forget(root);
         let varying = match self.find(object.key()) {
             Some(Found::Varies(varying)) if varying.names() == names => varying,
@@ -222,6 +217,7 @@ impl Memory {
                 varying
             }
         };
+        object.become_variant();
         let place = self.place_of_variant(&varying, object.secondary());
         self.forget(place);
         if let Some(oldest) = varying.note(place) {
@@ -239,7 +235,7 @@ impl Memory {
         if encoded.weight() > self.max_object_bytes() {
             return Err(Refused::TooLarge);
         }
-        let _guard = self.stripe_of(object.key());
+        let _open = (self.stripe_of(object.key()), self.purges.storing());
         let is_stored = match self.find(object.key()) {
             Some(Found::Object(found)) => Arc::ptr_eq(&found, object),
             Some(Found::Varies(varying)) => self
@@ -296,16 +292,22 @@ impl Memory {
         }
     }
 
-    /// Checks that an object may go in, and holds its stripe until it is in.
-    fn open(&self, ticket: Ticket, object: &Object) -> Result<MutexGuard<'_, u64>, Refused> {
+    /// Checks that an object may go in. What it returns is held until the object is in: no invalidation
+    /// and no purge stands between the check and the id.
+    fn open(
+        &self,
+        ticket: Ticket,
+        object: &Object,
+    ) -> Result<(MutexGuard<'_, u64>, Storing<'_>), Refused> {
         if object.weight() > self.max_object_bytes() {
             return Err(Refused::TooLarge);
         }
-        let last_purge = self.stripe_of(object.key());
-        if *last_purge > ticket.0 || self.emptied_at.load(Ordering::Acquire) > ticket.0 {
+        let last = self.stripe_of(object.key());
+        let storing = self.purges.storing();
+        if *last > ticket.0 || storing.is_purged(ticket, object.key(), |tag| object.has_tag(tag)) {
             return Err(Refused::Purged);
         }
-        Ok(last_purge)
+        Ok((last, storing))
     }
 
     fn put(&self, place: u64, mut object: Object) -> Arc<Object> {
@@ -317,20 +319,16 @@ impl Memory {
 
     pub(super) fn object(&self, place: u64) -> Option<Arc<Object>> {
         match self.index.get(&place)? {
-            Entry::Object(object) if self.is_alive(object.id) => Some(object),
+            Entry::Object(object) if self.purges.spare(&object) => Some(object),
             _ => None,
         }
-    }
-
-    pub(super) fn is_alive(&self, id: u64) -> bool {
-        id > self.emptied_at.load(Ordering::Acquire)
     }
 
     pub(super) fn next(&self) -> u64 {
         self.sequence.fetch_add(1, Ordering::AcqRel) + 1
     }
 
-    /// The lock of a key's URL: purges go by URL, whatever else a key holds.
+    /// The lock of a key's URL, whatever else the key holds.
     pub(super) fn stripe_of(&self, key: &[u8]) -> MutexGuard<'_, u64> {
         let place = self.place(url_of(key));
         let at = usize::try_from(place % STRIPES as u64).expect("smaller than STRIPES");
@@ -349,7 +347,7 @@ impl Memory {
         hasher.finish()
     }
 
-    fn place_of_variant(&self, varying: &Varying, secondary: &[u8]) -> u64 {
+    pub(super) fn place_of_variant(&self, varying: &Varying, secondary: &[u8]) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         hasher.write_u64(varying.id);
         hasher.write(secondary);
@@ -370,6 +368,6 @@ impl std::fmt::Debug for Memory {
     }
 }
 
-pub(super) fn lock(stripe: &Mutex<u64>) -> MutexGuard<'_, u64> {
+fn lock(stripe: &Mutex<u64>) -> MutexGuard<'_, u64> {
     stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::rules::{Freshness, Refusal, Rule};
+use crate::config::cache::Visibility;
 use crate::exchange::Encoding;
 
 fn fresh() -> Freshness {
@@ -25,6 +26,7 @@ fn object(key: &str, secondary: &str, encoding: Encoding, body: usize) -> Object
         stored_at_ms: 0,
         freshness: fresh(),
         fields: &HeaderMap::new(),
+        tags: Visibility::Hidden,
         body: &body,
     })
     .unwrap()
@@ -127,7 +129,7 @@ fn a_variant_may_have_encodings_of_its_own() {
     let variant = memory.insert_variant(memory.ticket(), &[ACCEPT_LANGUAGE], variant).unwrap();
     memory.insert_encoded(&variant, object("a", "de", Encoding::Zstd, 5)).unwrap();
     assert!(memory.encoded(&variant, Encoding::Zstd).is_some());
-    assert!(memory.purge(b"a"));
+    assert!(memory.remove(b"a"));
     assert_eq!(memory.statistics().objects, 0);
 }
 
@@ -138,14 +140,14 @@ fn a_purge_takes_all_variants_and_what_is_being_fetched() {
     memory.insert_variant(before, &[ACCEPT], object("a", "x", Encoding::Identity, 1)).unwrap();
     memory.insert(before, plain("b")).unwrap();
     memory.pass_until(b"a", 100, Refusal::NoStore);
-    assert!(memory.purge(b"a"));
+    assert!(memory.remove(b"a"));
     assert!(memory.find(b"a").is_none());
     assert!(memory.passed(b"a", 50).is_none());
     assert_eq!(memory.insert(before, plain("a")).unwrap_err(), Refused::Purged);
     assert!(found(&memory, "b").is_some());
     memory.insert(memory.ticket(), plain("a")).unwrap();
     assert!(found(&memory, "a").is_some());
-    assert!(!memory.purge(b"never there"));
+    assert!(!memory.remove(b"never there"));
 }
 
 #[test]
@@ -157,12 +159,13 @@ fn purging_everything_is_seen_at_once_and_leaves_nothing_behind() {
     }
     let held = found(&memory, "7").unwrap();
     memory.insert_encoded(&held, object("7", "", Encoding::Gzip, 5)).unwrap();
-    memory.purge_all();
+    let purge = memory.begin_purge(Selection::everything(), Effect::Gone, 0);
     assert!((0..100).all(|n| found(&memory, &format!("{n}")).is_none()));
     assert!(memory.encoded(&held, Encoding::Gzip).is_none());
     assert_eq!(memory.insert(before, plain("0")).unwrap_err(), Refused::Purged);
     memory.insert(memory.ticket(), plain("1")).unwrap();
-    assert_eq!(memory.sweep(), 100);
+    // One has made room for a newer one meanwhile.
+    assert_eq!(memory.finish_purge(&purge), 99);
     assert!(found(&memory, "1").is_some());
     assert_eq!(memory.statistics().objects, 1);
 }
@@ -247,11 +250,12 @@ fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
         }
         for round in 0..2_000 {
             let purged_at = if round % 2 == 0 {
-                memory.purge(b"a");
+                memory.remove(b"a");
                 *memory.stripe_of(b"a")
             } else {
-                memory.purge_all();
-                memory.emptied_at.load(Ordering::Acquire)
+                let purge = memory.begin_purge(Selection::everything(), Effect::Gone, 0);
+                memory.finish_purge(&purge);
+                purge.id
             };
             if let Some(object) = found(&memory, "a") {
                 assert!(object.stored_at_ms() >= purged_at, "round {round}");
@@ -317,10 +321,13 @@ proptest! {
                     }
                 }
                 Step::Purge(key) => {
-                    memory.purge(key.to_string().as_bytes());
+                    memory.remove(key.to_string().as_bytes());
                     prop_assert!(memory.find(key.to_string().as_bytes()).is_none());
                 }
-                Step::PurgeAll => memory.purge_all(),
+                Step::PurgeAll => {
+                    memory.purge(Selection::everything(), Effect::Gone, 0);
+                    prop_assert_eq!(memory.statistics().objects, 0);
+                }
             }
             let statistics = memory.statistics();
             prop_assert!(statistics.bytes <= statistics.capacity_bytes, "{:?}", statistics);

@@ -4,7 +4,7 @@
 //! before it asked the origin. Out: shared, immutable [`Object`]s whose field lines and body are handed
 //! to any number of clients without being copied. It never decides whether an object may be used (that
 //! is `cache::rules`), never holds more bytes than it was given, and never gives out an object whose
-//! fill began before its key was purged or invalidated.
+//! fill began before it was purged or invalidated.
 
 mod epochs;
 mod index;
@@ -13,14 +13,20 @@ mod memory;
 mod object;
 mod passes;
 mod purge;
+mod purges;
+mod selection;
 mod varying;
 
 pub use memory::{Found, Memory, Refused, Resized, Statistics, Ticket};
 pub use object::{Object, Parts, Unstorable};
 pub use passes::Pass;
+pub use purges::Purge;
+pub use selection::{Effect, Selection};
 pub use varying::{MAX_VARIANTS, Varying};
 
 #[cfg(test)]
 mod memory_tests;
 #[cfg(test)]
 mod object_tests;
+#[cfg(test)]
+mod purge_tests;

@@ -2,23 +2,27 @@
 //!
 //! Two allocations an object, the index aside: a fixed record behind the index's `Arc` (what changes
 //! or is asked on every hit: freshness, hits, offsets), and one buffer of exact length with everything
-//! that varies in length: key, secondary key, field lines, body. The buffer is `Bytes`, so that a hit
+//! that varies in length: key, secondary key, tags, field lines, body. The buffer is `Bytes`, so that a hit
 //! takes slices by counting references. A single allocation would need an owner made anew for every
 //! hit (`Bytes::from_owner` allocates), or `unsafe`.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
 
-use super::lines::{Span, Spans, lines_len, shown_len, write_lines};
+use super::lines::{Span, Spans, lines_len, write_lines};
 use crate::cache::rules::Freshness;
+use crate::cache::tags::{Tag, tags};
+use crate::config::cache::Visibility;
 use crate::exchange::{Encoding, field_lines};
 
-/// Bytes that an object costs besides its buffer: record and its `Arc` (112), the reference count of
-/// the buffer (32), the allocator's own (32), its place in the index with slack and ghosts (80).
-pub(super) const OVERHEAD_BYTES: u64 = 256;
+/// Bytes that an object costs besides its buffer: record and its `Arc` (120, for which allocators take
+/// 128), the reference count of the buffer (32), the allocator's own (32), its place in the index with
+/// slack and ghosts (80).
+pub(super) const OVERHEAD_BYTES: u64 = 272;
 
 /// What an object is made of.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +42,8 @@ pub struct Parts<'a> {
     /// Fields; those that must not be stored are left out (RFC 9111 §3.1), and so are `Age` and
     /// `Content-Length`, which are made for each hit.
     pub fields: &'a HeaderMap,
+    /// Whether clients are shown the fields that hold its tags.
+    pub tags: Visibility,
     /// The body in pieces, copied once.
     pub body: &'a [Bytes],
 }
@@ -51,6 +57,9 @@ pub enum Unstorable {
     /// The fields do not fit.
     #[error("fields longer than 65,535 bytes")]
     FieldsTooLong,
+    /// The tags do not fit.
+    #[error("more tags than an object keeps")]
+    TooManyTags,
 }
 
 /// A stored answer. Shared by all cores; only its counters and marks change.
@@ -62,9 +71,14 @@ pub struct Object {
     stored_at_ms: u64,
     freshness: Freshness,
     hits: AtomicU32,
+    /// When it was softly purged: whole seconds after it was stored, and one more; 0 if it was not.
+    stale_since_s: AtomicU32,
     key_len: u16,
     secondary_len: u16,
+    tags_len: u16,
     lines_len: u16,
+    /// Of the lines, those at their end that no client is shown.
+    hidden_len: u16,
     status: u16,
     etag: Span,
     last_modified: Span,
@@ -75,8 +89,8 @@ pub struct Object {
     /// Bit sets of the encodings that somebody has asked to be made, well and best, with
     /// [`MUST_VALIDATE`] and [`VARIES_NOW`].
     wishes: AtomicU8,
-    /// Some of the lines no client is shown.
-    has_hidden: bool,
+    /// Bits that do not change once it is in: [`SHOWS_TAGS`], [`IS_VARIANT`].
+    marks: u8,
 }
 
 impl Object {
@@ -87,12 +101,20 @@ impl Object {
         let secondary_len = short(parts.secondary.len(), Unstorable::KeyTooLong)?;
         let lines_len = short(lines_len(parts.fields), Unstorable::FieldsTooLong)?;
         let body_len: usize = parts.body.iter().map(Bytes::len).sum();
-        let head_len = parts.key.len() + parts.secondary.len();
+        // An encoding is reached through its object, and goes with it.
+        let is_tagged = parts.encoding == Encoding::Identity;
+        let tags = if is_tagged { tags(parts.fields) } else { Ok(Vec::new()) };
+        let tags = tags.map_err(|_| Unstorable::TooManyTags)?;
+        let tags_len = short(tags.len() * Tag::BYTES, Unstorable::TooManyTags)?;
+        let head_len = parts.key.len() + parts.secondary.len() + usize::from(tags_len);
         let mut bytes = Vec::with_capacity(head_len + usize::from(lines_len) + body_len);
         bytes.extend_from_slice(parts.key);
         bytes.extend_from_slice(parts.secondary);
+        for tag in tags {
+            bytes.extend_from_slice(&tag.to_bytes());
+        }
         let mut spans = Spans::default();
-        let hidden = write_lines(&mut bytes, head_len, parts.fields, &mut spans);
+        let hidden = write_lines(&mut bytes, head_len, parts.fields, parts.tags, &mut spans);
         for piece in parts.body {
             bytes.extend_from_slice(piece);
         }
@@ -102,9 +124,13 @@ impl Object {
             stored_at_ms: parts.stored_at_ms,
             freshness: parts.freshness,
             hits: AtomicU32::new(0),
+            stale_since_s: AtomicU32::new(0),
             key_len,
             secondary_len,
+            tags_len,
             lines_len,
+            // A part of what fits.
+            hidden_len: u16::try_from(hidden).unwrap_or(lines_len),
             status: parts.status.as_u16(),
             etag: spans.etag,
             last_modified: spans.last_modified,
@@ -112,7 +138,7 @@ impl Object {
             encoding: parts.encoding,
             encodings: AtomicU8::new(0),
             wishes: AtomicU8::new(0),
-            has_hidden: hidden > 0,
+            marks: if parts.tags == Visibility::Shown { SHOWS_TAGS } else { 0 },
         })
     }
 
@@ -133,6 +159,7 @@ impl Object {
             stored_at_ms,
             freshness,
             fields,
+            tags: self.visibility(),
             body: &body,
         })?;
         object.hits.store(self.hits(), Ordering::Relaxed);
@@ -152,8 +179,9 @@ impl Object {
             status: self.status(),
             encoding,
             stored_at_ms: self.stored_at_ms(),
-            freshness: *self.freshness(),
+            freshness: self.freshness(),
             fields,
+            tags: self.visibility(),
             body,
         })
     }
@@ -168,6 +196,23 @@ impl Object {
         self.wishes.fetch_or(MUST_VALIDATE, Ordering::AcqRel);
     }
 
+    /// From now on it is stale, however long it had been fresh: what may be done with stale answers may
+    /// be done with it. The first time counts.
+    pub(super) fn soften(&self, now_ms: u64) {
+        let since_s = now_ms.saturating_sub(self.stored_at_ms) / 1_000;
+        let since_s = u32::try_from(since_s).unwrap_or(u32::MAX).saturating_add(1);
+        if self.stale_since_s.load(Ordering::Acquire) == 0 {
+            self.stale_since_s.store(since_s, Ordering::Release);
+        }
+    }
+
+    /// True if it bears this tag.
+    pub fn has_tag(&self, tag: Tag) -> bool {
+        let start = usize::from(self.key_len) + usize::from(self.secondary_len);
+        let tags = self.part(start, usize::from(self.tags_len));
+        tags.chunks_exact(Tag::BYTES).any(|bytes| *bytes == tag.to_bytes())
+    }
+
     /// Primary key.
     pub fn key(&self) -> &[u8] {
         self.part(0, usize::from(self.key_len))
@@ -180,8 +225,8 @@ impl Object {
 
     /// Field lines: `name: value\r\n` each, ready for [`crate::exchange::Answer::lines`].
     pub fn lines(&self) -> Bytes {
-        let lines = self.all_lines();
-        if self.has_hidden { lines.slice(..shown_len(&lines)) } else { lines }
+        let start = self.lines_start();
+        self.bytes.slice(start..start + usize::from(self.lines_len - self.hidden_len))
     }
 
     /// These, and those that no client is shown.
@@ -244,9 +289,15 @@ impl Object {
         self.stored_at_ms
     }
 
-    /// Freshness.
-    pub fn freshness(&self) -> &Freshness {
-        &self.freshness
+    /// Freshness; over since it was softly purged.
+    pub fn freshness(&self) -> Freshness {
+        match self.stale_since_s.load(Ordering::Acquire) {
+            0 => self.freshness,
+            since_s => {
+                let resident = Duration::from_secs(u64::from(since_s - 1));
+                self.freshness.ended_at(self.freshness.age(resident))
+            }
+        }
     }
 
     /// How often it was given out.
@@ -307,6 +358,19 @@ impl Object {
         self.wishes.fetch_and(!bits, Ordering::AcqRel);
     }
 
+    /// It is reached through a mark of its key, and not by the key alone.
+    pub(super) fn become_variant(&mut self) {
+        self.marks |= IS_VARIANT;
+    }
+
+    pub(super) fn is_variant(&self) -> bool {
+        self.marks & IS_VARIANT != 0
+    }
+
+    fn visibility(&self) -> Visibility {
+        if self.marks & SHOWS_TAGS == 0 { Visibility::Hidden } else { Visibility::Shown }
+    }
+
     pub(super) fn note_encoding(&self, encoding: Encoding) {
         self.encodings.fetch_or(bit(encoding), Ordering::AcqRel);
     }
@@ -322,7 +386,7 @@ impl Object {
     }
 
     fn lines_start(&self) -> usize {
-        usize::from(self.key_len) + usize::from(self.secondary_len)
+        usize::from(self.key_len) + usize::from(self.secondary_len) + usize::from(self.tags_len)
     }
 
     fn value(&self, span: Span) -> Option<&[u8]> {
@@ -341,6 +405,10 @@ const BEST: u8 = 3;
 const MUST_VALIDATE: u8 = 0x80;
 /// Bit of [`Object::varies_now`].
 const VARIES_NOW: u8 = 0x40;
+
+/// Bits of `Object::marks`.
+const SHOWS_TAGS: u8 = 1;
+const IS_VARIANT: u8 = 2;
 
 const ENCODED: [Encoding; 3] = [Encoding::Gzip, Encoding::Brotli, Encoding::Zstd];
 

@@ -1,14 +1,64 @@
-//! Taking objects out: one URL, everything, or only their right to be used unasked.
+//! Taking objects out: what a purge selects, one key, or only their right to be used unasked.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::index::Entry;
-use super::memory::lock;
-use super::{Found, Memory, Object};
+use super::purges::Purge;
+use super::{Effect, Found, Memory, Object, Selection, Ticket};
+use crate::cache::tags::Tag;
+use crate::exchange::Encoding;
 
 impl Memory {
+    /// Purges what is selected and says how many answers that were; see [`Memory::begin_purge`] and
+    /// [`Memory::finish_purge`].
+    pub fn purge(&self, selection: Selection, effect: Effect, now_ms: u64) -> u64 {
+        self.finish_purge(&self.begin_purge(selection, effect, now_ms))
+    }
+
+    /// Puts a purge in force: from now on nothing older that it takes is given out, or none but as stale,
+    /// and fills that began before will not store what it takes. One write, whatever it takes.
+    pub fn begin_purge(&self, selection: Selection, effect: Effect, now_ms: u64) -> Arc<Purge> {
+        self.purges.begin(selection, effect, now_ms, || self.next())
+    }
+
+    /// Frees or marks what a purge takes, and says how many answers that were: each variant is one,
+    /// encodings are none. Goes through the whole store, once for all purges that are under way: not for a
+    /// runtime's thread.
+    pub fn finish_purge(&self, purge: &Arc<Purge>) -> u64 {
+        let turn = self.purges.turn();
+        if !purge.is_done.load(Ordering::Acquire) {
+            let purges = self.purges.under_way();
+            self.sweep(&purges);
+            self.purges.end(&purges);
+        }
+        drop(turn);
+        purge.taken.load(Ordering::Acquire)
+    }
+
+    /// How many answers a purge would take. Goes through the whole store.
+    pub fn count(&self, selection: &Selection) -> u64 {
+        let is_taken = |(place, entry): &(u64, Entry)| {
+            matches!(entry, Entry::Object(object)
+                if selection.takes(object.key(), |tag| object.has_tag(tag))
+                    && self.is_answer(*place, object)
+                    && self.purges.spare(object))
+        };
+        self.index.iter().filter(is_taken).count() as u64
+    }
+
+    /// True if what a fill with this ticket brings under `key` has been purged since, or might have been.
+    pub fn is_purged(&self, ticket: Ticket, key: &[u8], bears: impl Fn(Tag) -> bool) -> bool {
+        self.purges.storing().is_purged(ticket, key, bears)
+    }
+
+    /// True if somebody who holds this object still must not use it any more.
+    pub fn is_gone(&self, object: &Object) -> bool {
+        self.purges.storing().is_gone(object)
+    }
+
     /// Removes what lies under a key. Fills of its URL that are under way will not be stored.
-    pub fn purge(&self, key: &[u8]) -> bool {
+    pub fn remove(&self, key: &[u8]) -> bool {
         let place = self.place(key);
         let mut last = self.stripe_of(key);
         *last = self.next();
@@ -16,35 +66,6 @@ impl Memory {
         self.forget(place);
         self.passes.forget(place);
         is_stored
-    }
-
-    /// Removes everything stored for a URL, whatever fields and cookies its keys hold, and says how many
-    /// keys that were. Looks through the whole index to free what it finds: not for a runtime's thread.
-    pub fn purge_url(&self, url: &[u8]) -> u64 {
-        let mut last = self.stripe_of(url);
-        *last = self.next();
-        self.epochs.purge(self.place(url), *last);
-        drop(last);
-        let keys = self.keys_of(url);
-        for (place, id) in &keys {
-            self.passes.forget(*place);
-            // What came in since then is newer than the purge.
-            if self.index.peek(place).is_some_and(|entry| entry.id() == *id) {
-                self.forget(*place);
-            }
-        }
-        self.passes.forget(self.place(url));
-        keys.len() as u64
-    }
-
-    /// How many keys are stored for a URL. Looks through the whole index.
-    pub fn count_url(&self, url: &[u8]) -> u64 {
-        let is_found = |(place, _): &(u64, u64)| match self.index.peek(place) {
-            Some(Entry::Object(object)) => self.find(object.key()).is_some(),
-            Some(Entry::Varying(varying)) => self.find(varying.key()).is_some(),
-            None => false,
-        };
-        self.keys_of(url).iter().filter(|key| is_found(key)).count() as u64
     }
 
     /// Everything stored for a URL must be validated before it is used again (RFC 9111 §4.4). Fills that
@@ -67,37 +88,64 @@ impl Memory {
         true
     }
 
-    /// Places and ids of what lies under the keys of a URL; variants and encodings go with these.
-    fn keys_of(&self, url: &[u8]) -> Vec<(u64, u64)> {
-        let is_of =
-            |key: &[u8]| key.strip_prefix(url).is_some_and(|rest| matches!(rest, [] | [b'\n', ..]));
-        let entries = self.index.iter().filter(|(place, entry)| match entry {
-            Entry::Object(object) => is_of(object.key()) && self.place(object.key()) == *place,
-            Entry::Varying(varying) => is_of(varying.key()),
-        });
-        entries.map(|(place, entry)| (place, entry.id())).collect()
-    }
-
-    /// Everything stored until now is gone at once, for all cores; fills under way will not be stored.
-    /// Memory comes back as new objects need it, or by [`Memory::sweep`].
-    pub fn purge_all(&self) {
-        // All stripes are held: no insertion stands between its check and its id.
-        let _guards: Vec<_> = self.stripes.iter().map(lock).collect();
-        self.emptied_at.store(self.next(), Ordering::Release);
-        self.passes.clear();
-    }
-
-    /// Frees what a [`Memory::purge_all`] left behind; takes its time, so not on a runtime's thread.
-    pub fn sweep(&self) -> usize {
-        let mut freed = 0;
+    fn sweep(&self, purges: &[Arc<Purge>]) {
+        // Marks go last: through them it is known which of the variants can be reached.
+        let mut marks = Vec::new();
         for (place, entry) in self.index.iter() {
-            if !self.is_alive(entry.id())
-                && self.index.remove_if(&place, |entry| !self.is_alive(entry.id())).is_some()
-            {
-                freed += 1;
+            match &entry {
+                Entry::Object(object) => self.sweep_object(purges, place, object),
+                Entry::Varying(varying) => {
+                    let removes =
+                        |it: &Arc<Purge>| it.effect == Effect::Gone && it.takes_mark(varying);
+                    if purges.iter().any(removes) {
+                        marks.push((place, varying.id));
+                    }
+                }
             }
         }
-        freed
+        for (place, id) in marks {
+            self.passes.forget(place);
+            self.index.remove_if(&place, |entry| entry.id() == id);
+        }
+        for purge in purges {
+            purge.selection.urls().for_each(|url| self.passes.forget(self.place(url)));
+            if purge.selection.is_everything() {
+                self.passes.clear();
+            }
+        }
+    }
+
+    fn sweep_object(&self, purges: &[Arc<Purge>], place: u64, object: &Object) {
+        let mut is_gone = false;
+        for purge in purges.iter().filter(|purge| purge.takes(object)) {
+            if !is_gone && self.is_answer(place, object) {
+                purge.taken.fetch_add(1, Ordering::AcqRel);
+            }
+            match purge.effect {
+                Effect::Gone => is_gone = true,
+                Effect::Stale => object.soften(purge.at_ms),
+            }
+        }
+        if is_gone {
+            self.passes.forget(place);
+            // What came in since then is newer than the purge.
+            if self.index.remove_if(&place, |entry| entry.id() == object.id).is_some() {
+                self.forget_encodings(object);
+            }
+        }
+    }
+
+    /// True for an answer that can be found: no encoding of one, and no variant whose mark has gone.
+    fn is_answer(&self, place: u64, object: &Object) -> bool {
+        match object.encoding() {
+            Encoding::Identity if !object.is_variant() => true,
+            Encoding::Identity => {
+                let root = self.index.peek(&self.place(object.key()));
+                matches!(root, Some(Entry::Varying(varying))
+                    if self.place_of_variant(&varying, object.secondary()) == place)
+            }
+            _ => false,
+        }
     }
 
     /// Removes an entry and what can only be reached through it.

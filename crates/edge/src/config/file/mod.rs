@@ -11,6 +11,7 @@ mod listeners;
 mod origins;
 mod policies;
 mod problem;
+mod purge;
 mod rates;
 mod reader;
 pub mod reference;
@@ -103,6 +104,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let listen = rooms::listen(&mut reader);
     let admit = rooms::admit(&mut reader);
     let cache = rooms::cache(&mut reader);
+    let purge = purge::read(&mut reader);
     let compress = rooms::compress(&mut reader);
     let log = rooms::log(&mut reader);
     let admin = rooms::admin(&mut reader);
@@ -119,7 +121,8 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
         return Err(Problems(problems));
     }
     let rates = rates.into_values().collect();
-    let config = Config { listen, admit, routes, rates, cache, compress, origins, log, admin };
+    let config =
+        Config { listen, admit, routes, rates, cache, purge, compress, origins, log, admin };
     Ok(Loaded { config, values })
 }
 

@@ -10,7 +10,7 @@ use super::reference::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
 use super::setting::{Positive, Setting, Size, within};
 use crate::config::admin::Admin;
 use crate::config::admit::Admit;
-use crate::config::cache::Cache;
+use crate::config::cache::{Cache, Visibility};
 use crate::config::compress::Compress;
 use crate::config::listen::{Certificate, Listen, Listener, Place, Protocol};
 use crate::config::log::Log;
@@ -211,7 +211,9 @@ pub(super) fn cache(reader: &mut Reader<'_>) -> Cache {
                 .hint(format!("stay below `cache.memory`, {}", plain(Size(memory)))))
         })
         .0;
-    Cache { memory_bytes: memory, max_object_bytes }
+    let shows_tags = reader.get(section, "show_tags", false);
+    let tags = if shows_tags { Visibility::Shown } else { Visibility::Hidden };
+    Cache { memory_bytes: memory, max_object_bytes, tags }
 }
 
 pub(super) fn compress(reader: &mut Reader<'_>) -> Compress {

@@ -7,7 +7,7 @@ mod routes;
 
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
-pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
+pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
 pub use routes::{ANSWER, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
 
 /// A section of the config file, or a table within one.
@@ -39,7 +39,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 17] = [
+pub const SECTIONS: [&Section; 18] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -51,6 +51,7 @@ pub const SECTIONS: [&Section; 17] = [
     &QUERY,
     &RATE,
     &CACHE,
+    &PURGE,
     &COMPRESS,
     &ORIGIN,
     &SERVER,

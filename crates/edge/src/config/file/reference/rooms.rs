@@ -210,6 +210,36 @@ pub const CACHE: Section = Section {
             doc: "Largest answer that is stored; larger ones stream through. The store is divided by it at the start: a reload that raises it beyond what a part holds says how much is taken until a restart.",
             example: r#""64MiB""#,
         },
+        Key {
+            name: "show_tags",
+            kind: "`true` or `false`",
+            default: "false",
+            doc: "Lets clients see `Surrogate-Key` and `Cache-Tag` of answers: for a cache before the edge that is purged by tag too. Holds for what is stored from then on.",
+            example: "true",
+        },
+    ],
+};
+
+/// `[purge]`.
+pub const PURGE: Section = Section {
+    name: "purge",
+    header: "[purge]",
+    doc: "Who may purge by the HTTP method `PURGE` on the listeners of clients. While neither key is set, `PURGE` is a method like any other and goes to the application.",
+    keys: &[
+        Key {
+            name: "allow",
+            kind: "list of networks",
+            default: "[]",
+            doc: "Addresses that may purge, as `admit.trusted_proxies` tells them; `unix` is whoever connects to a Unix socket. A proxy before the edge that is not among the trusted ones counts with its own address, and all its clients with it.",
+            example: r#"["10.0.0.0/8", "::1"]"#,
+        },
+        Key {
+            name: "token_file",
+            kind: "path",
+            default: "none",
+            doc: "File with a token of at least 16 visible characters; whoever sends it as `Authorization: Bearer TOKEN` may purge. Read at the start and at each reload.",
+            example: r#""purge.token""#,
+        },
     ],
 };
 
