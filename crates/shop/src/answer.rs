@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, IF_NONE_MATCH,
-    LOCATION, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
+    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -40,6 +40,9 @@ impl Keep {
         }
     }
 }
+
+/// Tags of an answer, separated by blanks.
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
 /// HTML, JavaScript and pictures come from here, and nowhere else.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
@@ -77,6 +80,14 @@ pub(crate) fn see(place: &'static str) -> Response<Content> {
 /// The same with another status.
 pub(crate) fn with_status(mut answer: Response<Content>, status: StatusCode) -> Response<Content> {
     *answer.status_mut() = status;
+    answer
+}
+
+/// The same with tags, under which caches that know them drop it when what it shows has changed.
+pub(crate) fn with_tags(mut answer: Response<Content>, tags: &str) -> Response<Content> {
+    if let Ok(tags) = HeaderValue::from_str(tags) {
+        answer.headers_mut().insert(SURROGATE_KEY, tags);
+    }
     answer
 }
 

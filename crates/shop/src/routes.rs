@@ -9,7 +9,9 @@ use http_body_util::{BodyExt, Either, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
 
-use crate::answer::{self, Content, Keep, validated, validator, with_cookie, with_status};
+use crate::answer::{
+    self, Content, Keep, validated, validator, with_cookie, with_status, with_tags,
+};
 use crate::assets::ASSETS;
 use crate::catalog::{PRODUCTS, Product, stock_count};
 use crate::events::Events;
@@ -19,6 +21,8 @@ use crate::visitor::{self, Cart};
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
+/// Tag of all that shows products.
+const CATALOGUE: &str = "catalogue";
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Largest form that is read.
@@ -67,10 +71,10 @@ async fn get(
     }
     let place = Place::new(uri, make);
     match path {
-        "/" => place.page(make.front(), asked),
+        "/" => with_tags(place.page(make.front(), asked), CATALOGUE),
         "/search" => {
             let query = form::value(uri.query().unwrap_or_default(), "q").unwrap_or_default();
-            place.page(make.search(&query), asked)
+            with_tags(place.page(make.search(&query), asked), CATALOGUE)
         }
         "/slow" => {
             let waited_ms = slow_ms(make);
@@ -87,7 +91,7 @@ async fn get(
             Some(name) => private(make.account(&name)),
             None => answer::see("/signup"),
         },
-        "/api/products" => place.data(&products(uri, make), asked),
+        "/api/products" => with_tags(place.data(&products(uri, make), asked), CATALOGUE),
         "/events" => {
             let mut answer = answer::of(Keep::Private, "text/event-stream", "");
             *answer.body_mut() = Either::Right(Events::new(make.origin, stop));
@@ -100,11 +104,18 @@ async fn get(
 
 fn one_product(path: &str, asked: &HeaderMap, place: &Place<'_>) -> Option<Response<Content>> {
     if let Some(id) = path.strip_prefix("/api/products/") {
-        return Product::by_id(id)
-            .map(|product| place.data(&product_data(product, place.make), asked));
+        let product = Product::by_id(id)?;
+        let answer = place.data(&product_data(product, place.make), asked);
+        return Some(with_tags(answer, &tags_of(product)));
     }
     let product = Product::by_slug(path.strip_prefix("/products/")?)?;
-    Some(place.page(place.make.product(product), asked))
+    let answer = place.page(place.make.product(product), asked);
+    Some(with_tags(answer, &tags_of(product)))
+}
+
+/// A change of one product, or of the whole catalogue, changes its pages.
+fn tags_of(product: &Product) -> String {
+    format!("{CATALOGUE} product-{}", product.id)
 }
 
 async fn post(

@@ -173,3 +173,38 @@ fn one_origin_goes_and_returns_and_visitors_see_no_error() {
     assert!(end.success(), "{end}");
     assert!(TcpStream::connect(("127.0.0.1", port)).is_err(), "nothing listens any more");
 }
+
+#[test]
+fn a_changed_product_is_purged_by_its_tag_and_the_rest_stays() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let front = demo.get("/", "");
+    let page = format!("/products/{}", between(&front, "href=\"/products/", "\""));
+    let api = demo.get("/api/products", "");
+    let list: serde_json::Value =
+        serde_json::from_str(api.split("\r\n\r\n").nth(1).unwrap_or_default()).expect("JSON");
+    let slug = page.trim_start_matches("/products/");
+    let products = list["products"].as_array().expect("a list");
+    let product = products.iter().find(|product| product["slug"] == slug).expect("it is there");
+    let tag = format!("product-{}", product["id"]);
+    let look = |path: &str| {
+        let answer = demo.get(path, "");
+        assert!(!answer.to_ascii_lowercase().contains("surrogate-key"), "{answer}");
+        answer.contains("cache-status: Forebay; hit")
+    };
+    assert!(!look(&page) && look(&page) && look("/"));
+    let why =
+        outcome(&["cache", "why", &format!("http://shop.example{page}"), "--admin", &demo.admin]);
+    assert!(why.data.contains(&format!("tags       catalogue, {tag}")), "{why:?}");
+    let purge = |more: &[&str]| {
+        let words = ["cache", "purge", "--tag", &tag, "--admin", &demo.admin];
+        outcome(&[&words, more].concat()).data
+    };
+    assert_eq!(purge(&["--dry-run"]), "1 would be purged\n");
+    assert!(look(&page), "it was only counted");
+    assert_eq!(purge(&["--yes"]), "1 purged\n");
+    assert!(!look(&page), "it is made anew");
+    assert!(look(&page) && look("/"));
+    assert_eq!(purge(&["--yes", "--soft"]), "1 made stale\n");
+    let stale = demo.get(&page, "");
+    assert!(stale.contains("detail=stale-while-revalidate"), "{stale}");
+}
