@@ -23,10 +23,11 @@ pub(crate) fn steady(flags: &Flags) -> Result<(), String> {
     })
 }
 
-/// `/object/0` to `/object/COUNT`, each once.
+/// `/object/0` to `/object/COUNT`, each once; `--kind` in the place of `object`.
 pub(crate) fn fill(flags: &Flags) -> Result<(), String> {
     let mut numbers = 0..flags.value::<u64>("count")?;
-    each(flags, 64, move || numbers.next().map(|number| format!("/object/{number}")))
+    let kind: String = flags.value_or("kind", "object".to_owned())?;
+    each(flags, 64, move || numbers.next().map(|number| format!("/{kind}/{number}")))
 }
 
 /// `--requests` for objects spread evenly over `/object/0` to `/object/COUNT`.

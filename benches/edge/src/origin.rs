@@ -68,6 +68,11 @@ impl Origin {
             let body = self.body(KIB);
             return self.reply("200 OK", STORABLE, body);
         }
+        if let Some(number) = path.strip_prefix("/tagged/") {
+            let body = self.body(KIB);
+            let grant = format!("{STORABLE}\r\nSurrogate-Key: all shelf-{number} product-{number}");
+            return self.reply("200 OK", &grant, body);
+        }
         if path == "/slow" {
             let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
             let body = self.body(KIB);

@@ -14,6 +14,7 @@ mod machine;
 mod memory;
 mod options;
 mod peers;
+mod purge;
 mod rates;
 mod report;
 mod servers;
@@ -44,6 +45,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     tails::misses(&stage, &mut report)?;
     tails::reloads(&stage, &mut report)?;
     tails::routes(&stage, &mut report)?;
+    purge::by_tag(&stage, &mut report)?;
     instructions::run(&stage, &mut report)?;
     let text = report.markdown();
     report::say(&text);

@@ -24,7 +24,8 @@ pub(super) fn plan(place: &Place<'_>) -> Result<Plan, String> {
             run.extend(words(&["--tls-cert", &chain, "--tls-key", &key]));
         }
     }
-    Ok(Plan { run, reload: words(&[&binary, "reload", "--admin", &admin]) })
+    let reload = words(&[&binary, "reload", "--admin", &admin]);
+    Ok(Plan { run, reload, admin: Some(admin) })
 }
 
 fn listener(place: &Place<'_>) -> String {

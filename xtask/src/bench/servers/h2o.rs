@@ -29,5 +29,9 @@ pub(super) fn plan(place: &Place<'_>) -> Result<Plan, String> {
         files.display()
     );
     let config = stage.write(&format!("{}.conf", place.name), &text)?;
-    Ok(Plan { run: words(&[&program(place.setup.kind)?, "-c", &config]), reload: Vec::new() })
+    Ok(Plan {
+        run: words(&[&program(place.setup.kind)?, "-c", &config]),
+        reload: Vec::new(),
+        admin: None,
+    })
 }

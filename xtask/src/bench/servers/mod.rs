@@ -62,12 +62,15 @@ pub(super) struct Running<'a> {
     stage: &'a Stage<'a>,
     child: Child,
     reload: Vec<String>,
+    admin: Option<String>,
 }
 
 /// The command lines of a server.
 struct Plan {
     run: Vec<String>,
     reload: Vec<String>,
+    /// Where it takes orders by HTTP.
+    admin: Option<String>,
 }
 
 /// What a driver may use.
@@ -158,7 +161,8 @@ impl<'a> Running<'a> {
             .spawn()
             .map_err(|error| format!("cannot start {name}: {error}"))?;
         let (kind, wire) = (setup.kind, setup.wire);
-        let running = Running { kind, wire, port, stage, child, reload: plan.reload };
+        let Plan { reload, admin, .. } = plan;
+        let running = Running { kind, wire, port, stage, child, reload, admin };
         running.answers().map_err(|reason| format!("{name}: {reason}\n{}", tail(&path)))?;
         Ok(running)
     }
@@ -186,6 +190,11 @@ impl<'a> Running<'a> {
         let start = clock::now();
         output("taskset", &args)?;
         Ok(clock::now() - start)
+    }
+
+    /// Where it takes orders by HTTP.
+    pub(super) fn admin(&self) -> Result<&str, String> {
+        self.admin.as_deref().ok_or(format!("{} takes no orders by HTTP", self.kind.name()))
     }
 
     fn answers(&self) -> Result<(), String> {
@@ -216,7 +225,7 @@ impl Drop for Running<'_> {
 fn instrument(place: &Place<'_>) -> Plan {
     let instruments = place.stage.instruments.display().to_string();
     let (verb, port) = (place.setup.kind.name(), place.port.to_string());
-    Plan { run: words(&[&instruments, verb, "--port", &port]), reload: Vec::new() }
+    Plan { run: words(&[&instruments, verb, "--port", &port]), reload: Vec::new(), admin: None }
 }
 
 fn words(words: &[&str]) -> Vec<String> {

@@ -15,7 +15,11 @@ pub(super) fn plan(place: &Place<'_>, nopush: &str) -> Result<Plan, String> {
     let program = program(place.setup.kind)?;
     let prefix = folder.display().to_string();
     let command = [program.as_str(), "-p", &prefix, "-c", &config, "-e", "stderr"];
-    Ok(Plan { run: words(&command), reload: words(&[&command[..], &["-s", "reload"]].concat()) })
+    Ok(Plan {
+        run: words(&command),
+        reload: words(&[&command[..], &["-s", "reload"]].concat()),
+        admin: None,
+    })
 }
 
 fn text(place: &Place<'_>, nopush: &str) -> String {

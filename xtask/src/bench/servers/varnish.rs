@@ -35,5 +35,5 @@ pub(super) fn plan(place: &Place<'_>) -> Result<Plan, String> {
         "-p",
         "timeout_idle=300",
     ];
-    Ok(Plan { run: words(&command), reload: Vec::new() })
+    Ok(Plan { run: words(&command), reload: Vec::new(), admin: None })
 }
