@@ -1,6 +1,6 @@
 //! The plans: what each client asks for and when.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use forebay_signals::clock;
@@ -49,7 +49,7 @@ fn each(
     let connections = flags.value_or("connections", connections)?;
     let start = clock::now();
     let samples = swarm(flags, connections)?
-        .fire(PATIENCE, |_| next().map(|target| Shot { due: start, target }))?;
+        .fire(PATIENCE, |_| next().map(|target| Shot { due: start, target, client: None }))?;
     say(&format!("requests={} failed={}", samples.len(), failures(&samples)));
     Ok(())
 }
@@ -62,48 +62,74 @@ pub(crate) fn herd(flags: &Flags) -> Result<(), String> {
     let due = clock::now() + Duration::from_millis(100);
     let mut is_sent = vec![false; connections];
     let samples = swarm.fire(PATIENCE, |index| {
-        let shot = Shot { due, target: path.clone() };
+        let shot = Shot { due, target: path.clone(), client: None };
         (!std::mem::replace(&mut is_sent[index], true)).then_some(shot)
     })?;
     say(&summary(&samples));
     Ok(())
 }
 
-/// `--rate` requests a second for `--seconds`, and `--miss-rate` more that the origin answers
-/// after 200 ms. Misses have connections of their own: a hit must not queue behind one.
+/// `--rate` requests a second for `--seconds`. Beside them, `--miss-rate` more that the origin is asked for
+/// (`--miss-path`, or one that answers after 200 ms), and `--attack-rate` more of `--attackers` addresses in
+/// turn. Each kind has connections of its own: a hit must not queue behind a miss.
 pub(crate) fn open(flags: &Flags) -> Result<(), String> {
     let path: String = flags.value("path")?;
     let connections: usize = flags.value_or("connections", 64)?;
-    let rate: f64 = flags.value("rate")?;
-    let miss_rate: f64 = flags.value_or("miss-rate", 0.0)?;
-    let miss_connections = if miss_rate > 0.0 { connections * 2 } else { 0 };
+    let attackers: u32 = flags.value_or("attackers", 0)?;
+    let slow = format!("/slow?ms={MISS_MS}");
+    let miss_path: String = flags.value_or("miss-path", slow)?;
+    let rates = [
+        flags.value("rate")?,
+        flags.value_or("miss-rate", 0.0)?,
+        flags.value_or("attack-rate", 0.0)?,
+    ];
+    let crowd = |rate: f64, connections| if rate > 0.0 { connections } else { 0 };
+    let crowds = [connections, crowd(rates[1], connections * 2), crowd(rates[2], connections)];
     let seconds = Duration::from_secs_f64(flags.value("seconds")?);
     let serial: u64 = flags.value_or("serial", 0)?;
 
-    let mut swarm = swarm(flags, connections + miss_connections)?;
+    let all = crowds.iter().sum();
+    let mut swarm = swarm(flags, all)?;
     let start = clock::now() + Duration::from_millis(50);
-    let mut turns = vec![0_u32; connections + miss_connections];
+    let mut turns = vec![0_u32; all];
+    let mut attacks = 0..u32::MAX;
     let samples = swarm.fire(PATIENCE, |index| {
         let turn = turns[index];
         turns[index] += 1;
-        let (rate, among, place) = match index.checked_sub(connections) {
-            None => (rate, connections, index),
-            Some(place) => (miss_rate, miss_connections, place),
-        };
-        let after = (f64::from(turn) * to_f64(among) + to_f64(place)) / rate;
+        let (kind, place) = kind_of(index, crowds);
+        let after = (f64::from(turn) * to_f64(crowds[kind]) + to_f64(place)) / rates[kind];
         let after = Duration::try_from_secs_f64(after).ok().filter(|after| *after < seconds)?;
-        let target = if index < connections {
-            path.clone()
-        } else {
-            format!("/slow?ms={MISS_MS}&n={serial}-{index}-{turn}")
+        let target = match kind {
+            1 => format!("{miss_path}&n={serial}-{index}-{turn}"),
+            _ => path.clone(),
         };
-        Some(Shot { due: start + after, target })
+        let client = match kind {
+            2 => attacks.next().map(|number| ATTACKERS_FROM + number % attackers.max(1)),
+            _ => u32::try_from(place).ok().map(|place| HONEST_FROM + place),
+        };
+        let client = client.filter(|_| attackers > 0).map(Ipv4Addr::from_bits);
+        Some(Shot { due: start + after, target, client })
     })?;
-    let (hits, misses): (Vec<_>, Vec<_>) =
-        samples.iter().copied().partition(|sample: &Sample| sample.connection < connections);
-    let misses = summary(&misses).replace(' ', " miss_");
-    say(&format!("{} miss_{misses} resent={}", summary(&hits), swarm.resent));
+    let of = |kind: usize| {
+        let is_of = |sample: &&Sample| kind_of(sample.connection, crowds).0 == kind;
+        summary(&samples.iter().filter(is_of).copied().collect::<Vec<_>>())
+    };
+    let (misses, attacks) = (of(1).replace(' ', " miss_"), of(2).replace(' ', " attack_"));
+    say(&format!("{} miss_{misses} attack_{attacks} resent={}", of(0), swarm.resent));
     Ok(())
+}
+
+/// `10.0.0.0`, and `192.0.0.0`: addresses that nobody has here.
+const HONEST_FROM: u32 = 10 << 24;
+const ATTACKERS_FROM: u32 = 192 << 24;
+
+/// Which of the crowds a connection belongs to, and its place there.
+fn kind_of(index: usize, crowds: [usize; 3]) -> (usize, usize) {
+    match index.checked_sub(crowds[0]) {
+        None => (0, index),
+        Some(place) if place < crowds[1] => (1, place),
+        Some(place) => (2, place - crowds[1]),
+    }
 }
 
 fn swarm(flags: &Flags, connections: usize) -> Result<Swarm, String> {

@@ -2,12 +2,13 @@
 //!
 //! `/1k /16k /100k /1m` may be stored for an hour; `/nocache/SIZE` may not be stored;
 //! `/object/N` is one of any number of 1 KB objects; `/slow?ms=N` answers after N ms and may be
-//! stored; `/count` says how many requests came, itself and `/1k?ready` apart.
+//! stored; `/work?ms=N` is done by one worker that takes N ms for each and refuses with 503 what would have to
+//! wait for more than 32 others, which takes a twentieth of the work; `/count` says how many requests came, itself and `/1k?ready` apart.
 
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use forebay_signals::clock;
 
@@ -16,6 +17,10 @@ use crate::serve::{self, Reply};
 const STORABLE: &str = "public, s-maxage=3600";
 const UNSTORABLE: &str = "no-store";
 pub(crate) const KIB: usize = 1024;
+/// Requests that may wait for the worker of `/work`.
+const QUEUE: u32 = 32;
+/// A refusal takes this part of the work.
+const REFUSAL_PART: u32 = 20;
 
 /// Serves on `port` for ever.
 pub(crate) fn run(port: u16) -> Result<(), String> {
@@ -50,6 +55,8 @@ struct Origin {
     count: u64,
     date: String,
     date_second: u64,
+    /// When the one worker of `/work` has done what waits for it.
+    free_at: Option<Instant>,
 }
 
 impl Origin {
@@ -79,6 +86,10 @@ impl Origin {
             let reply = self.reply("200 OK", STORABLE, body);
             return Reply { delay: Duration::from_millis(ms.unwrap_or(200)), ..reply };
         }
+        if path == "/work" {
+            let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
+            return self.work(Duration::from_millis(ms.unwrap_or(5)));
+        }
         let (name, grant) = match path.strip_prefix("/nocache/") {
             Some(name) => (name, UNSTORABLE),
             None => (path.trim_start_matches('/'), STORABLE),
@@ -90,6 +101,21 @@ impl Origin {
             }
             None => self.reply("404 Not Found", UNSTORABLE, Rc::from(&b"not found\n"[..])),
         }
+    }
+
+    fn work(&mut self, each: Duration) -> Reply {
+        let now = clock::now();
+        let free_at = self.free_at.map_or(now, |at| at.max(now));
+        if free_at - now >= each * QUEUE {
+            self.free_at = Some(free_at + each / REFUSAL_PART);
+            let body = Rc::from(&b"busy\n"[..]);
+            return self.reply("503 Service Unavailable\r\nRetry-After: 1", UNSTORABLE, body);
+        }
+        let done_at = free_at + each;
+        self.free_at = Some(done_at);
+        let body = self.body(KIB);
+        let reply = self.reply("200 OK", UNSTORABLE, body);
+        Reply { delay: done_at - now, ..reply }
     }
 
     fn reply(&mut self, status: &str, grant: &str, body: Rc<[u8]>) -> Reply {

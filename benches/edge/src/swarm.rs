@@ -27,6 +27,8 @@ pub(crate) struct Shot {
     pub(crate) due: Instant,
     /// Path and query.
     pub(crate) target: String,
+    /// For whom a proxy would say that it asks.
+    pub(crate) client: Option<Ipv4Addr>,
 }
 
 /// One answer, or the lack of one.
@@ -207,7 +209,9 @@ enum Progress {
 
 impl Connection {
     fn send(&mut self, shot: &Shot) -> Result<(), String> {
-        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", shot.target);
+        let client = shot.client.map(|client| format!("X-Forwarded-For: {client}\r\n"));
+        let client = client.unwrap_or_default();
+        let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{client}\r\n", shot.target);
         self.write(request, shot.due)
     }
 

@@ -14,6 +14,7 @@ mod machine;
 mod memory;
 mod options;
 mod peers;
+mod pressure;
 mod purge;
 mod rates;
 mod report;
@@ -46,6 +47,8 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     tails::reloads(&stage, &mut report)?;
     tails::routes(&stage, &mut report)?;
     purge::by_tag(&stage, &mut report)?;
+    pressure::attack(&stage, &mut report)?;
+    pressure::overload(&stage, &mut report)?;
     instructions::run(&stage, &mut report)?;
     let text = report.markdown();
     report::say(&text);

@@ -77,6 +77,7 @@ fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
 }
 
 /// Says what is left of the client's rates.
+#[inline(never)]
 fn tell(standing: &admit::Standing, answer: &mut Answer) {
     if standing.is_announced() {
         answer.own.push("ratelimit", |out| standing.write_limit(out));

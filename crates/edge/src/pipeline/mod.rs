@@ -23,7 +23,7 @@ use http::StatusCode;
 
 use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
-use crate::edge::{Edge, Snapshot};
+use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::listen::{Handler, Reply};
@@ -64,6 +64,18 @@ impl Handler for Pipeline {
         close(&self.0, &snapshot, exchange, notes, &mut answer);
         answer
     }
+}
+
+/// Apart, so that the way of those without a rate stays as short as it is.
+#[inline(never)]
+fn ask_rates(
+    edge: &Edge,
+    site: &Site,
+    exchange: &Exchange,
+    notes: &mut Notes,
+) -> Result<(), Error> {
+    let standing = admit::rate(&site.meters, exchange, &edge.journal);
+    notes.standing.insert(Box::new(standing)).verdict()
 }
 
 /// Where the walk ends.
@@ -124,8 +136,7 @@ fn walk(
     let site = &snapshot.sites[matched.index];
     notes.site = Some(matched.index);
     if !site.meters.is_empty() {
-        let standing = admit::rate(&site.meters, exchange, &edge.journal);
-        notes.standing.insert(Box::new(standing)).verdict()?;
+        ask_rates(edge, site, exchange, notes)?;
     }
     // After the route is known: what is too much for one site may be right for another.
     admit::on_route(&snapshot.config.admit, &site.route, exchange)?;

@@ -37,6 +37,8 @@ pub struct Matched<'t> {
 #[derive(Debug)]
 struct Ready {
     route: Route,
+    /// The index does not say all that it asks of a request.
+    asks_more: bool,
     /// Fields that the request must have.
     fields: Vec<(HeaderName, Option<String>)>,
     rewrite: Option<Template>,

@@ -101,7 +101,12 @@ impl Ready {
         };
         let names = captures(&route.path);
         let template = |text: &str, purpose| Template::parse(text, &names, purpose).ok();
+        let is_pattern = matches!(route.path, PathRule::Pattern(_));
+        let has_values = !(route.fields.is_empty() && route.cookies.is_empty());
+        let asks_more =
+            route.scheme.is_some() || !route.methods.is_empty() || is_pattern || has_values;
         Ready {
+            asks_more,
             fields: route.fields.iter().filter_map(field).collect(),
             rewrite: route.rewrite.as_deref().and_then(|text| template(text, Purpose::Rewrite)),
             redirect: match &route.action {
@@ -114,6 +119,9 @@ impl Ready {
 
     /// What the index could not say: scheme, method, pattern, fields, cookies; the cheap ones first.
     fn takes(&self, scheme: Scheme, head: &Head) -> bool {
+        if !self.asks_more {
+            return true;
+        }
         let route = &self.route;
         let is_scheme = route.scheme.is_none_or(|asked| asked == scheme);
         let is_method = route.methods.is_empty() || route.methods.contains(&head.method);

@@ -13,7 +13,10 @@ pub(super) fn plan(place: &Place<'_>) -> Result<Plan, String> {
     let admin = format!("127.0.0.1:{}", free_port()?);
     let threads = place.setup.threads.to_string();
     let mut run = words(&[&binary, "run", "--cores", &threads, "--log", "off", "--admin", &admin]);
-    if place.setup.store_mib > DEFAULT_STORE_MIB || place.setup.routes > 0 {
+    let setup = place.setup;
+    let lines = [&setup.more, &setup.of_origin, &setup.of_route];
+    let needs_file = setup.store_mib > DEFAULT_STORE_MIB || setup.routes > 0;
+    if needs_file || lines.iter().any(|lines| !lines.is_empty()) {
         let file = place.stage.write(&format!("{}.toml", place.name), &text(place))?;
         run.extend(words(&["--config", &file]));
     } else {
@@ -36,10 +39,12 @@ fn listener(place: &Place<'_>) -> String {
 fn text(place: &Place<'_>) -> String {
     let mut text = format!(
         "[listen]\non = [\"{}\"]\n\n[cache]\nmemory = \"{}MiB\"\n\n\
-         [[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:{}\"]\n",
+         {}\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:{}\"]\n{}",
         listener(place),
         place.setup.store_mib,
-        place.stage.origin_port
+        place.setup.more,
+        place.stage.origin_port,
+        place.setup.of_origin,
     );
     for number in 0..place.setup.routes {
         // A `String` takes every byte.
@@ -49,5 +54,5 @@ fn text(place: &Place<'_>) -> String {
         );
         debug_assert!(outcome.is_ok());
     }
-    text + "\n[[route]]\nname = \"rest\"\npath = \"/*\"\norigin = \"app\"\n"
+    text + "\n[[route]]\nname = \"rest\"\npath = \"/*\"\norigin = \"app\"\n" + &place.setup.of_route
 }

@@ -52,6 +52,11 @@ pub(super) struct Setup {
     pub(super) routes: usize,
     /// Programs to run it under, such as valgrind.
     pub(super) under: Vec<String>,
+    /// Sections for forebay's file,
+    pub(super) more: String,
+    /// and lines for its origin and its route.
+    pub(super) of_origin: String,
+    pub(super) of_route: String,
 }
 
 /// A server that answers.
@@ -125,7 +130,17 @@ impl Kind {
 impl Setup {
     /// One thread, room for the small set of objects.
     pub(super) fn of(kind: Kind, wire: Wire) -> Setup {
-        Setup { kind, wire, store_mib: 256, threads: 1, routes: 0, under: Vec::new() }
+        Setup {
+            kind,
+            wire,
+            store_mib: 256,
+            threads: 1,
+            routes: 0,
+            under: Vec::new(),
+            more: String::new(),
+            of_origin: String::new(),
+            of_route: String::new(),
+        }
     }
 }
 
