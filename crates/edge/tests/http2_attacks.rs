@@ -31,12 +31,16 @@ const FIRST_OF_TABLE: u8 = 0x3e;
 /// Rounds that an attack would go on for.
 const ROUNDS: u32 = 20_000;
 
-/// Answers nothing but what is asked for with this path.
+/// Answers nothing but what is asked for with these paths.
 const LONG: &str = "/long";
+const EARLY: &str = "/early";
 
 async fn never(exchange: Exchange) -> Answer {
     if exchange.head.uri.path() == LONG {
         return Answer::new(Body::from("x".repeat(ROUNDS as usize)));
+    }
+    if exchange.head.uri.path() == EARLY {
+        return Answer::new(Body::from("no"));
     }
     std::future::pending().await
 }
@@ -254,6 +258,11 @@ fn made_you_reset_by_more_content_than_announced() {
         let head = frame(HEADERS, END_HEADERS, stream(n), &fields);
         [head, frame(DATA, 0, stream(n), b"xx")].concat()
     });
+}
+
+#[test]
+fn answers_before_the_end_of_an_upload_that_never_ends() {
+    attack(&[ENHANCE_YOUR_CALM], b"", |n| post(stream(n), EARLY));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::{Listen, Protocol};
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_signals::clock;
-use listening::frames::{self, DATA, GOAWAY, HEADERS, NO_ERROR, RST_STREAM, WINDOW_UPDATE, Wire};
+use listening::frames::{self, DATA, GOAWAY, HEADERS, RST_STREAM, WINDOW_UPDATE, Wire};
 use listening::{Server, echo, listen, until, with_server};
 
 fn plain() -> Listen {
@@ -185,25 +185,6 @@ fn what_is_urgent_comes_first() {
         order.dedup();
         // Stream 1 says nothing: urgency 3.
         assert_eq!(order, [7, 5, 1]);
-    });
-}
-
-#[test]
-fn an_answer_before_the_end_of_an_upload_ends_the_upload() {
-    let handler = |_: Exchange| async { Answer::new(Body::from("no")) };
-    with_server(&plain(), &Admit::default(), handler, |server| async move {
-        let mut wire = Wire::connect(server.address).await;
-        wire.send(&frames::post(1, "/")).await.expect("written");
-        let reset = wire.wait_for(&[RST_STREAM]).await.expect("a reset");
-        assert_eq!((reset.stream, reset.error_code()), (1, NO_ERROR));
-        // What was on its way does no harm, and its window comes back.
-        for _ in 0..100 {
-            let content = frames::frame(DATA, 0, 1, &[b'x'; 16_384]);
-            wire.send(&content).await.expect("written");
-        }
-        wire.send(&frames::get(3, "/")).await.expect("written");
-        let answer = wire.wait_for(&[DATA, GOAWAY, RST_STREAM]).await.expect("an answer");
-        assert_eq!((answer.kind, answer.stream), (DATA, 3));
     });
 }
 

@@ -106,6 +106,11 @@ impl Frame {
         let bytes = self.payload[at..at + 4].try_into().expect("four bytes");
         u32::from_be_bytes(bytes)
     }
+
+    /// What a `WINDOW_UPDATE` grants.
+    pub(crate) fn increment(&self) -> u32 {
+        u32::from_be_bytes(self.payload[..4].try_into().expect("four bytes"))
+    }
 }
 
 /// The client's end of a connection.

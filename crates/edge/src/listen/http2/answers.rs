@@ -251,16 +251,6 @@ impl<H: Handler> Streams<H> {
         }
         frame::finish_block(out, at, flag::END_STREAM, id);
     }
-
-    /// The answer is out. A client that still sends content is told that nobody wants it (RFC 9113 §8.1).
-    fn finish(&mut self, id: u32) {
-        let Some(stream) = self.find(id) else { return };
-        if stream.has_ended {
-            self.remove(id);
-        } else {
-            self.reset(id, Code::NO_ERROR);
-        }
-    }
 }
 
 /// What so many bytes take from a window.

@@ -86,6 +86,7 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
         head: None,
         blocked: None,
         owed: None,
+        passing: None,
         going: None,
         drained,
         is_drained: false,
@@ -117,6 +118,8 @@ struct Connection<S, H> {
     blocked: Option<(u64, Deadline)>,
     /// When the first stream that waits for a window has waited too long.
     owed: Option<Deadline>,
+    /// When the first stream that lets content pass has done so for long enough.
+    passing: Option<Deadline>,
     /// Set once GOAWAY was said.
     going: Option<Deadline>,
     drained: Lookout,
@@ -205,6 +208,10 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         if self.is_head_too_slow(context) {
             return Step::End(End::Flood);
         }
+        if self.has_passed_long_enough(context) {
+            self.session.streams.end_passing(self.settings.http1.linger);
+            return Step::Work;
+        }
         if !self.is_drained && self.drained.poll_begun(context).is_ready() {
             self.is_drained = true;
             // Accepted in the last moment: its first request may be on the way.
@@ -281,6 +288,18 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         let Some(since) = self.session.streams.blocked_since() else { return false };
         let at = since + self.settings.http1.blocked_write_timeout;
         let deadline = self.owed.get_or_insert_with(|| Deadline::new(at));
+        deadline.set(at);
+        deadline.poll_passed(context).is_ready()
+    }
+
+    /// True if content of a stream was let pass as long as a client may take to read our last words.
+    fn has_passed_long_enough(&mut self, context: &mut Context<'_>) -> bool {
+        if self.session.streams.output.is_blocked() {
+            return false;
+        }
+        let Some(since) = self.session.streams.passing_since() else { return false };
+        let at = since + self.settings.http1.linger;
+        let deadline = self.passing.get_or_insert_with(|| Deadline::new(at));
         deadline.set(at);
         deadline.poll_passed(context).is_ready()
     }

@@ -4,7 +4,7 @@ use super::frame::{self, Code, MAX_WINDOW, kind};
 use super::inbound::Fault;
 use super::stream::Progress;
 use super::streams::Streams;
-use super::upload::Broken;
+use super::upload::WrongLength;
 use super::{CONNECTION_WINDOW, STREAM_WINDOW};
 use crate::listen::Handler;
 
@@ -31,45 +31,36 @@ impl<H: Handler> Streams<H> {
         if stream.has_ended {
             return self.break_stream(id, Code::STREAM_CLOSED);
         }
-        // A head that was refused has no feed: its content is let pass until the answer is out.
-        if stream.feed.as_mut().is_some_and(|feed| feed.count(counts).is_err()) {
+        let Some(room) = stream.room.checked_sub(counts) else {
             return self.break_stream(id, Code::FLOW_CONTROL_ERROR);
+        };
+        stream.room = room;
+        if stream.passing.is_some() {
+            self.pass(id, counts);
+        } else {
+            stream.credit += unread;
         }
-        stream.credit += unread;
         Ok(())
     }
 
     pub(super) fn take_data(&mut self, id: u32, bytes: &[u8]) -> Result<(), Fault> {
         let feed = self.find(id).and_then(|stream| stream.feed.as_mut());
-        match feed.map_or(Ok(bytes.len()), |feed| feed.take(bytes)) {
-            Ok(unread) => {
-                self.grant(unread);
-                Ok(())
-            }
-            Err(broken) => {
-                self.grant(bytes.len());
-                self.break_content(id, broken)
-            }
-        }
+        let taken = feed.map_or(Ok(bytes.len()), |feed| feed.take(bytes));
+        self.grant(taken.unwrap_or(bytes.len()));
+        taken.map_or_else(|WrongLength| self.break_stream(id, Code::PROTOCOL_ERROR), |_| Ok(()))
     }
 
     pub(super) fn end_data(&mut self, id: u32) -> Result<(), Fault> {
         let Some(stream) = self.find(id) else { return Ok(()) };
         stream.has_ended = true;
+        if stream.passing.is_some() {
+            self.remove(id);
+            return Ok(());
+        }
         match stream.feed.as_mut().map_or(Ok(()), |feed| feed.finish(None)) {
             Ok(()) => Ok(()),
-            Err(broken) => self.break_content(id, broken),
+            Err(WrongLength) => self.break_stream(id, Code::PROTOCOL_ERROR),
         }
-    }
-
-    fn break_content(&mut self, id: u32, broken: Broken) -> Result<(), Fault> {
-        self.break_stream(
-            id,
-            match broken {
-                Broken::Window => Code::FLOW_CONTROL_ERROR,
-                Broken::Length => Code::PROTOCOL_ERROR,
-            },
-        )
     }
 
     /// Grants what the reader of a request's content has made room for.
@@ -83,7 +74,7 @@ impl<H: Handler> Streams<H> {
         // Half a window at a time: a client is never out of window while we are quick.
         let is_due = !stream.has_ended && stream.credit >= STREAM_WINDOW as usize / 2;
         let credit = if is_due { std::mem::take(&mut stream.credit) } else { 0 };
-        feed.grant(credit);
+        stream.room += credit;
         if wants_continue {
             self.write_interim(id, http::StatusCode::CONTINUE);
         }

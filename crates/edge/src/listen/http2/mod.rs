@@ -2,11 +2,11 @@
 //!
 //! In: a byte stream that begins with the preface. Out: one [`crate::exchange::Exchange`] a stream.
 //! Bytes become events in `inbound`, events change `streams`, heads become requests in
-//! `requests`, content goes to its readers in `intake`, answers become frames in `answers`, and
-//! `connection` joins that with a socket and with time. All streams of a connection live in its task;
-//! an answer that is ready never becomes a stream, and what one poll makes leaves in one write. It must
-//! never hand on a head that an origin could read in two ways, nor keep a connection that costs more
-//! than it asks for.
+//! `requests`, content goes to its readers in `intake` or past them in `passing`, answers become
+//! frames in `answers`, and `connection` joins that with a socket and with time. All streams of a
+//! connection live in its task; an answer that is ready never becomes a stream, and what one poll
+//! makes leaves in one write. It must never hand on a head that an origin could read in two ways,
+//! nor keep a connection that costs more than it asks for.
 
 mod answers;
 mod budget;
@@ -17,6 +17,7 @@ pub mod hpack;
 mod inbound;
 mod intake;
 mod output;
+mod passing;
 mod priority;
 mod requests;
 mod session;

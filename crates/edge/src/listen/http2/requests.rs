@@ -9,7 +9,7 @@ use super::inbound::Fault;
 use super::priority::Priority;
 use super::stream::{Progress, Stream};
 use super::streams::Streams;
-use super::{MAX_STREAMS, STREAM_WINDOW, upload};
+use super::{MAX_STREAMS, upload};
 use crate::error::Error;
 use crate::exchange::{Body, Exchange, Head, Stamps};
 use crate::listen::{Handler, Reply};
@@ -95,6 +95,10 @@ impl<H: Handler> Streams<H> {
             return self.break_stream(id, Code::PROTOCOL_ERROR);
         };
         stream.has_ended = true;
+        if stream.passing.is_some() {
+            self.remove(id);
+            return Ok(());
+        }
         match stream.feed.as_mut().map(|feed| feed.finish(Some(trailers))) {
             Some(Err(_)) => self.break_stream(id, Code::PROTOCOL_ERROR),
             _ => Ok(()),
@@ -110,8 +114,7 @@ impl<H: Handler> Streams<H> {
             let mut stream = self.new_stream(id, priority);
             let feeder = stream.waker(&self.wakes);
             let settings = &self.context.settings.http1;
-            let (feed, body) =
-                upload::open(length, STREAM_WINDOW as usize, expects_continue, feeder, settings);
+            let (feed, body) = upload::open(length, expects_continue, feeder, settings);
             stream.feed = Some(feed);
             stream.has_ended = false;
             (Some(stream), body)

@@ -10,6 +10,8 @@ use forebay_signals::drain::Guard;
 use http::HeaderMap;
 use http_body::{Body as HttpBody, Frame};
 
+use super::STREAM_WINDOW;
+use super::passing::Passing;
 use super::priority::Priority;
 use super::upload::Feed;
 use super::wakes::Wakes;
@@ -26,8 +28,12 @@ pub(super) struct Stream {
     pub(super) feed: Option<Feed>,
     /// The client has said all.
     pub(super) has_ended: bool,
+    /// Content that the client may still send.
+    pub(super) room: usize,
     /// Bytes of content that were read and not yet granted anew.
     pub(super) credit: usize,
+    /// Set once the answer is out though content still comes.
+    pub(super) passing: Option<Passing>,
     pub(super) answer: Progress,
     /// What the client takes. Its settings may make it negative (§6.9.2).
     pub(super) window: i64,
@@ -53,7 +59,9 @@ impl Stream {
             is_head: false,
             feed: None,
             has_ended: true,
+            room: STREAM_WINDOW as usize,
             credit: 0,
+            passing: None,
             answer: Progress::Content(Content::of(Bytes::new())),
             window,
             blocked_since: None,

@@ -44,8 +44,6 @@ pub(super) struct Feed {
     queue: Queue,
     /// Content that the head announced, less what has come.
     missing: Option<u64>,
-    /// What the client may still send.
-    window: usize,
     owes_continue: bool,
 }
 
@@ -58,19 +56,13 @@ pub(super) struct Progress {
     pub(super) wants_continue: bool,
 }
 
-/// Why content cannot be taken.
+/// There is more or less content than the head announced (RFC 9113 §8.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Broken {
-    /// More than the window allowed.
-    Window,
-    /// More or less than the head announced (RFC 9113 §8.1.1).
-    Length,
-}
+pub(super) struct WrongLength;
 
 /// Opens both ends. `feeder` is woken when the reader has taken something.
 pub(super) fn open(
     length: Option<u64>,
-    window: usize,
     owes_continue: bool,
     feeder: Waker,
     settings: &http1::Settings,
@@ -85,7 +77,7 @@ pub(super) fn open(
         reader: None,
         feeder,
     }));
-    let feed = Feed { queue: Arc::clone(&queue), missing: length, window, owes_continue };
+    let feed = Feed { queue: Arc::clone(&queue), missing: length, owes_continue };
     let body = Body::stream(Upload {
         queue,
         remaining: length,
@@ -98,21 +90,10 @@ pub(super) fn open(
 }
 
 impl Feed {
-    /// A frame of content begins that counts so many bytes.
-    pub(super) fn count(&mut self, bytes: usize) -> Result<(), Broken> {
-        self.window = self.window.checked_sub(bytes).ok_or(Broken::Window)?;
-        Ok(())
-    }
-
-    /// Grants the client so much more.
-    pub(super) fn grant(&mut self, bytes: usize) {
-        self.window += bytes;
-    }
-
     /// Takes content; says how much of it nobody will read.
-    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, Broken> {
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<usize, WrongLength> {
         if let Some(missing) = &mut self.missing {
-            *missing = missing.checked_sub(bytes.len() as u64).ok_or(Broken::Length)?;
+            *missing = missing.checked_sub(bytes.len() as u64).ok_or(WrongLength)?;
         }
         // What has begun to come needs no `100`.
         self.owes_continue &= bytes.is_empty();
@@ -128,9 +109,9 @@ impl Feed {
     }
 
     /// The content is complete.
-    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), Broken> {
+    pub(super) fn finish(&mut self, trailers: Option<HeaderMap>) -> Result<(), WrongLength> {
         if self.missing.is_some_and(|missing| missing > 0) {
-            return Err(Broken::Length);
+            return Err(WrongLength);
         }
         let mut shared = lock(&self.queue);
         shared.trailers = trailers;
@@ -273,7 +254,7 @@ mod tests {
     #[test]
     fn what_a_broken_stream_has_left_is_given_up() {
         let settings = Settings::new(&Listen::default(), &Admit::default()).http1;
-        let (mut feed, body) = open(None, 10, false, Waker::noop().clone(), &settings);
+        let (mut feed, body) = open(None, false, Waker::noop().clone(), &settings);
         assert_eq!(feed.take(b"part"), Ok(0));
         let held = Arc::clone(&feed.queue);
         drop(feed);
