@@ -12,8 +12,8 @@ use forebay_edge::config::listen::Protocol;
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use listening::frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR, RST_STREAM, SETTINGS,
-    STREAM_CLOSED, WINDOW_UPDATE, Wire, block, frame, get, post, request, text,
+    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM,
+    SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Wire, block, frame, get, post, request, text,
 };
 use listening::{listen, until, with_server};
 use tokio::io::AsyncWriteExt;
@@ -263,6 +263,52 @@ fn made_you_reset_by_more_content_than_announced() {
 #[test]
 fn answers_before_the_end_of_an_upload_that_never_ends() {
     attack(&[ENHANCE_YOUR_CALM], b"", |n| post(stream(n), EARLY));
+}
+
+#[test]
+fn heads_that_a_table_makes_large_are_refused_beyond_a_bound() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    with_server(&listen(Protocol::Plain), &Admit::default(), never, |server| async move {
+        let mut wire = Wire::connect(server.address).await;
+        let flags = END_STREAM | END_HEADERS;
+        // The first puts the field into the table, and ends.
+        let mut first = block(&request("/"));
+        first.push(0x40);
+        text(&mut first, "x");
+        text(&mut first, &"y".repeat(3_500));
+        let first = [frame(HEADERS, flags, 1, &first), reset(1)].concat();
+        wire.send(&first).await.expect("the connection is new");
+        let large = [block(&request("/")), vec![0x80 | FIRST_OF_TABLE; 8]].concat();
+        let mut streams = 3;
+        // Each round begins with no stream open: what those before held has come back.
+        for _ in 0..3 {
+            let mut open: Vec<u32> = (0..40).map(|n| streams + 2 * n).collect();
+            streams += 80;
+            for stream in &open {
+                wire.send(&frame(HEADERS, flags, *stream, &large)).await.expect("it lives");
+            }
+            wire.send(&frame(PING, 0, 0, &[7; 8])).await.expect("it lives");
+            while let Some(told) = wire.wait_for(&[RST_STREAM, PING, GOAWAY]).await
+                && told.kind != PING
+            {
+                assert_eq!((told.kind, told.error_code()), (RST_STREAM, REFUSED_STREAM));
+                open.retain(|stream| *stream != told.stream);
+            }
+            // Sixteen of 32 KiB each, of which these have 28.
+            assert_eq!(open.len(), 18);
+            let resets: Vec<u8> = open.iter().flat_map(|stream| reset(*stream)).collect();
+            wire.send(&resets).await.expect("it lives");
+        }
+        // Heads of a common size have all streams.
+        let common = block(&[&request("/")[..], &[("cookie", &"c".repeat(3_800))]].concat());
+        for n in 0..128 {
+            let head = frame(HEADERS, flags, streams + 2 * n, &common);
+            wire.send(&head).await.expect("it lives");
+        }
+        wire.send(&frame(PING, 0, 0, &[7; 8])).await.expect("it lives");
+        let pong = wire.wait_for(&[RST_STREAM, PING, GOAWAY]).await.expect("it lives");
+        assert_eq!(pong.kind, PING, "{pong:?}");
+    });
 }
 
 #[test]

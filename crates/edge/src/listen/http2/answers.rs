@@ -11,7 +11,7 @@ use http_body::Body as HttpBody;
 use super::frame::{self, Code, MAX_PAYLOAD, flag, kind};
 use super::head::is_hop_by_hop;
 use super::priority::Priority;
-use super::stream::{Content, Piece, Progress, Stream};
+use super::stream::{Asked, Content, Piece, Progress, Stream};
 use super::streams::{Left, Streams, find};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -27,13 +27,8 @@ enum Follows {
 impl<H: Handler> Streams<H> {
     /// Answers a request whose client has said all, without making a stream of it if the whole answer
     /// can go out now.
-    pub(super) fn answer_at_once(
-        &mut self,
-        id: u32,
-        is_head: bool,
-        priority: Priority,
-        answer: Answer,
-    ) {
+    pub(super) fn answer_at_once(&mut self, asked: Asked, answer: Answer) {
+        let Asked { id, is_head, .. } = asked;
         let small = match &answer.body {
             Body::Empty => Some(0),
             Body::Whole(bytes) => Some(bytes.len()),
@@ -44,8 +39,7 @@ impl<H: Handler> Streams<H> {
             *length <= MAX_PAYLOAD && of_window(*length) <= window
         };
         let Some(length) = small.filter(fits) else {
-            let mut stream = self.new_stream(id, priority);
-            stream.is_head = is_head;
+            let stream = self.new_stream(asked);
             self.open.push(stream);
             self.begin_answer(id, answer);
             return;

@@ -122,6 +122,11 @@ impl Builder {
         self.is_malformed |= is_out_of_place || is_repeated;
     }
 
+    /// Bytes that the fields weigh which are kept (RFC 9113 §6.5.2).
+    pub(super) fn weight(&self, limits: &HeadLimits) -> usize {
+        self.bytes.min(limits.head_bytes)
+    }
+
     fn refuse(&mut self, error: HeadError) {
         self.refused.get_or_insert(error);
     }

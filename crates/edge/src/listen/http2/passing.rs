@@ -33,6 +33,7 @@ impl<H: Handler> Streams<H> {
             return self.remove(id);
         }
         stream.passing = Some(Passing { left: MOST_PASSED, since: None });
+        self.head_bytes -= std::mem::take(&mut stream.weight);
         // Its reader is told that there is no more, and its window is given back.
         let held = stream.feed.take().map_or(0, |feed| feed.held());
         self.grant(held);

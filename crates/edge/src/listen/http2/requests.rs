@@ -7,12 +7,17 @@ use super::frame::Code;
 use super::head::{Builder, Refusal, RequestHead};
 use super::inbound::Fault;
 use super::priority::Priority;
-use super::stream::{Progress, Stream};
+use super::stream::{Asked, Progress, Stream};
 use super::streams::Streams;
 use super::{MAX_STREAMS, upload};
 use crate::error::Error;
 use crate::exchange::{Body, Exchange, Head, Stamps};
 use crate::listen::{Handler, Reply};
+
+/// Heads of full weight that the open streams of a connection may have among them. One entry of a
+/// client's table stands for kilobytes in each of them, so small frames make large heads; at a
+/// quarter of these bytes each, which is more than browsers send with many cookies, all streams have one.
+const MOST_HEADS: usize = MAX_STREAMS as usize / 8;
 
 /// Fields that are decoded beyond what a head may weigh, in heads: a client that is a little over the
 /// limit is told so, a bomb ends the connection.
@@ -47,21 +52,25 @@ impl<H: Handler> Streams<H> {
         if is_selfish {
             return self.break_stream(id, Code::PROTOCOL_ERROR);
         }
-        if self.open.len() >= MAX_STREAMS as usize {
-            // Nothing of it was looked at: it may be asked again.
+        let limits = &self.context.settings.http1.limits;
+        let weight = builder.weight(limits);
+        let most_bytes = limits.head_bytes.saturating_mul(MOST_HEADS);
+        if self.open.len() >= MAX_STREAMS as usize || self.head_bytes + weight > most_bytes {
+            // Nothing of it was looked at: it may be asked again, whatever its method, once others have
+            // ended. No answer could say that: a 431 would be shown to somebody.
             return self.break_stream(id, Code::REFUSED_STREAM);
         }
-        match builder.finish(&self.context.settings.http1.limits) {
+        match builder.finish(limits) {
             Ok(request) if ends && request.length.is_some_and(|length| length > 0) => {
                 self.break_stream(id, Code::PROTOCOL_ERROR)
             }
             Ok(request) => {
-                self.begin_request(id, ends, request);
+                self.begin_request(id, ends, weight, request);
                 Ok(())
             }
             Err(Refusal::Malformed) => self.break_stream(id, Code::PROTOCOL_ERROR),
             Err(Refusal::Refused(error, seen)) => {
-                self.refuse(id, ends, *seen, error.into());
+                self.refuse(id, ends, weight, *seen, error.into());
                 Ok(())
             }
         }
@@ -105,13 +114,13 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    fn begin_request(&mut self, id: u32, ends: bool, request: RequestHead) {
+    fn begin_request(&mut self, id: u32, ends: bool, weight: usize, request: RequestHead) {
         let RequestHead { head, length, expects_continue, priority } = request;
-        let is_head = head.method == Method::HEAD;
+        let asked = Asked { id, is_head: head.method == Method::HEAD, priority, weight };
         let (opened, body) = if ends {
             (None, Body::Empty)
         } else {
-            let mut stream = self.new_stream(id, priority);
+            let mut stream = self.new_stream(asked);
             let feeder = stream.waker(&self.wakes);
             let settings = &self.context.settings.http1;
             let (feed, body) = upload::open(length, expects_continue, feeder, settings);
@@ -122,12 +131,11 @@ impl<H: Handler> Streams<H> {
         let reply = match (self.context.handler.call(self.exchange(head, body)), &opened) {
             // Most requests: one that is answered at once never becomes a stream.
             (Reply::Now(answer), None) => {
-                return self.answer_at_once(id, is_head, priority, answer);
+                return self.answer_at_once(asked, answer);
             }
             (reply, _) => reply,
         };
-        let mut stream = opened.unwrap_or_else(|| self.new_stream(id, priority));
-        stream.is_head = is_head;
+        let mut stream = opened.unwrap_or_else(|| self.new_stream(asked));
         match reply {
             Reply::Now(answer) => {
                 self.open.push(stream);
@@ -141,17 +149,19 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    pub(super) fn new_stream(&self, id: u32, priority: Priority) -> Stream {
-        Stream::new(id, self.stream_window, priority, self.context.drain.guard())
+    pub(super) fn new_stream(&mut self, asked: Asked) -> Stream {
+        self.head_bytes += asked.weight;
+        Stream::new(asked, self.stream_window, self.context.drain.guard())
     }
 
     /// Answers a head that cannot be a request of anybody.
-    fn refuse(&mut self, id: u32, ends: bool, seen: Head, error: Error) {
+    fn refuse(&mut self, id: u32, ends: bool, weight: usize, seen: Head, error: Error) {
         self.context.counters.protocol_errors.increment();
         tracing::debug!(kind = error.facts().label, error = %error, "request refused");
-        let mut stream = self.new_stream(id, Priority::default());
+        let is_head = seen.method == Method::HEAD;
+        let mut stream =
+            self.new_stream(Asked { id, is_head, priority: Priority::default(), weight });
         stream.has_ended = ends;
-        stream.is_head = seen.method == Method::HEAD;
         self.open.push(stream);
         let exchange = self.exchange(seen, Body::Empty);
         let answer = self.context.handler.refuse(exchange, error);

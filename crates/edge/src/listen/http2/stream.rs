@@ -20,10 +20,22 @@ use crate::exchange::{Body, BoxedBody};
 use crate::listen::io::caught;
 use crate::listen::{Coming, Counters};
 
+/// What is known of a stream before there is one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    pub(super) id: u32,
+    pub(super) is_head: bool,
+    pub(super) priority: Priority,
+    /// Bytes of its head.
+    pub(super) weight: usize,
+}
+
 /// A stream that is not closed yet.
 pub(super) struct Stream {
     pub(super) id: u32,
     pub(super) is_head: bool,
+    /// Bytes of its head, which lives until the answer is out: the access log reads it.
+    pub(super) weight: usize,
     /// Content of the request; `None` if it has none.
     pub(super) feed: Option<Feed>,
     /// The client has said all.
@@ -53,10 +65,12 @@ pub(super) enum Progress {
 }
 
 impl Stream {
-    pub(super) fn new(id: u32, window: i64, priority: Priority, guard: Guard) -> Stream {
+    pub(super) fn new(asked: Asked, window: i64, guard: Guard) -> Stream {
+        let Asked { id, is_head, priority, weight } = asked;
         Stream {
             id,
-            is_head: false,
+            is_head,
+            weight,
             feed: None,
             has_ended: true,
             room: STREAM_WINDOW as usize,

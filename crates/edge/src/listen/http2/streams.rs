@@ -44,6 +44,8 @@ pub(super) struct Streams<H> {
     pub(super) decoder: Decoder,
     pub(super) encoder: Encoder,
     pub(super) budget: Budget,
+    /// Bytes of the heads of those that are open.
+    pub(super) head_bytes: usize,
     /// Those that are not closed yet, in the order of their numbers.
     pub(super) open: Vec<Stream>,
     pub(super) wakes: Arc<Wakes>,
@@ -97,6 +99,7 @@ impl<H: Handler> Streams<H> {
             decoder: Decoder::new(),
             encoder: Encoder::new(),
             budget: Budget::new(),
+            head_bytes: 0,
             open: Vec::new(),
             wakes: Arc::default(),
             woken: Vec::new(),
@@ -275,6 +278,7 @@ impl<H: Handler> Streams<H> {
     pub(super) fn remove(&mut self, id: u32) {
         let Ok(at) = self.open.binary_search_by_key(&id, |stream| stream.id) else { return };
         let stream = self.open.remove(at);
+        self.head_bytes -= stream.weight;
         if let Some(feed) = &stream.feed {
             self.grant(feed.held());
         }
