@@ -45,24 +45,70 @@ fn a_client_that_grants_no_window_is_closed_on() {
     }
 }
 
+/// Windows of a client before it says otherwise.
+const FIRST_WINDOW: usize = 65_535;
+/// What lies behind that window.
+const BEHIND: usize = 1_200;
+
+/// Asks for more than the window of the connection (0) or of the stream (1) allows, takes that, and then
+/// opens that window bit by bit. Says what ended that before the content did.
+async fn drip(server: &Server, window_of: u32, bit: u32) -> Option<frames::Frame> {
+    let mut wire = Wire::connect(server.address).await;
+    let wide = if window_of == 0 { [0, 4, 0x7f, 0, 0, 0] } else { [0, 4, 0, 0, 0xff, 0xff] };
+    wire.send(&frames::frame(frames::SETTINGS, 0, 0, &wide)).await.expect("written");
+    if window_of == 1 {
+        let wide = frames::frame(WINDOW_UPDATE, 0, 0, &[0x70, 0, 0, 0]);
+        wire.send(&wide).await.expect("written");
+    }
+    wire.send(&[frames::get(1, "/"), frames::get(3, "/empty")].concat()).await.expect("written");
+    let mut received = 0;
+    while received < FIRST_WINDOW + BEHIND {
+        if received >= FIRST_WINDOW {
+            clock::sleep(Duration::from_millis(100)).await;
+            let update = frames::frame(WINDOW_UPDATE, 0, window_of, &bit.to_be_bytes());
+            drop(wire.send(&update).await);
+        }
+        let frame = wire.wait_for(&[DATA, RST_STREAM, GOAWAY]).await.expect("a word");
+        if frame.kind != DATA {
+            return Some(frame);
+        }
+        received += frame.payload.len();
+    }
+    None
+}
+
+/// The content for [`drip`].
+async fn behind_a_window(exchange: Exchange) -> Answer {
+    let is_empty = exchange.head.uri.path() == "/empty";
+    let bytes = if is_empty { 0 } else { FIRST_WINDOW + BEHIND };
+    Answer::new(Body::from("x".repeat(bytes)))
+}
+
 #[test]
 fn a_client_that_takes_little_by_little_gets_all() {
     let settings = Listen {
-        blocked_write_timeout: Duration::from_millis(200),
+        blocked_write_timeout: Duration::from_millis(500),
         idle_timeout: Duration::from_millis(50),
         ..plain()
     };
-    let handler = |_: Exchange| async { Answer::new(Body::from("twelve bytes")) };
-    with_server(&settings, &Admit::default(), handler, |server| async move {
-        let mut wire = ask_without_window(&server, 0).await;
-        let mut received = Vec::new();
-        while received.len() < 12 {
-            clock::sleep(Duration::from_millis(60)).await;
-            let update = frames::frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 2]);
-            wire.send(&update).await.expect("the connection lives");
-            received.extend(wire.wait_for(&[DATA]).await.expect("content").payload);
+    with_server(&settings, &Admit::default(), behind_a_window, |server| async move {
+        for window_of in [0, 1] {
+            // A kilobyte a second, for longer than a write may be blocked.
+            assert_eq!(drip(&server, window_of, 120).await, None);
         }
-        assert_eq!(received, b"twelve bytes");
+    });
+}
+
+#[test]
+fn a_client_that_opens_a_window_by_single_bytes_is_closed_on() {
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(500), ..plain() };
+    with_server(&settings, &Admit::default(), behind_a_window, |server| async move {
+        for window_of in [0, 1] {
+            let end = drip(&server, window_of, 1).await.expect("it is not all");
+            assert_eq!((end.kind, end.error_code()), (GOAWAY, frames::ENHANCE_YOUR_CALM));
+        }
+        let counters = server.entrance.counters();
+        until("it is counted", || counters.stalled.value() == 2).await;
     });
 }
 
@@ -89,25 +135,24 @@ fn with_field(stream: u32, flags: u8, method: &str, name: &str, value: &str) -> 
 
 #[test]
 fn a_stream_that_is_not_taken_ends_alone() {
-    let settings = Listen { blocked_write_timeout: Duration::from_millis(200), ..plain() };
-    let handler = |_: Exchange| async { Answer::new(Body::from("twelve bytes")) };
+    let settings = Listen { blocked_write_timeout: Duration::from_millis(300), ..plain() };
+    let handler = |_: Exchange| async { Answer::new(Body::from("x".repeat(1_200))) };
     with_server(&settings, &Admit::default(), handler, |server| async move {
         let mut wire = ask_without_window(&server, 0).await;
         wire.send(&frames::get(3, "/")).await.expect("written");
-        let (mut received, mut given_up) = (Vec::new(), None);
-        while received.len() < 12 {
+        let (mut received, mut given_up) = (0, None);
+        while received < 1_200 {
             clock::sleep(Duration::from_millis(60)).await;
-            let update = frames::frame(WINDOW_UPDATE, 0, 3, &[0, 0, 0, 2]);
+            let update = frames::frame(WINDOW_UPDATE, 0, 3, &[0, 0, 0, 120]);
             wire.send(&update).await.expect("the connection lives");
             let frame = wire.wait_for(&[DATA, RST_STREAM]).await.expect("it lives");
             if frame.kind == RST_STREAM {
                 given_up = Some((frame.stream, frame.error_code()));
             } else {
                 assert_eq!(frame.stream, 3);
-                received.extend(frame.payload);
+                received += frame.payload.len();
             }
         }
-        assert_eq!(received, b"twelve bytes");
         assert_eq!(given_up, Some((1, frames::CANCEL)));
         assert_eq!(server.entrance.counters().stalled.value(), 1);
     });

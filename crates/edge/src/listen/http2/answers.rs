@@ -1,7 +1,6 @@
 //! From answers to frames.
 
 use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 use http::header::CONTENT_LENGTH;
@@ -11,8 +10,8 @@ use http_body::Body as HttpBody;
 use super::frame::{self, Code, MAX_PAYLOAD, flag, kind};
 use super::head::is_hop_by_hop;
 use super::priority::Priority;
-use super::stream::{Asked, Content, Piece, Progress, Stream};
-use super::streams::{Left, Streams, find};
+use super::stream::{Asked, Content, Piece, Progress};
+use super::streams::{Streams, find};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
 use crate::listen::Handler;
@@ -53,6 +52,7 @@ impl<H: Handler> Streams<H> {
             self.output.push_content(bytes);
             self.window -= of_window(length);
         }
+        self.patience.earn(length);
         self.budget.answered();
         self.budget.sent(length);
     }
@@ -138,22 +138,32 @@ impl<H: Handler> Streams<H> {
     /// turn of those that are of use while they arrive.
     fn next_to_send(&mut self) -> Option<u32> {
         let (window, turn) = (self.window, self.turn);
-        let mut blocked = None;
+        let mut now = None;
+        let (mut is_held_back, mut has_rest) = (false, false);
         let mut best: Option<((u8, bool, bool, u32), u32)> = None;
         for stream in self.open.iter_mut().filter(|stream| stream.has_content()) {
-            if stream.has_rest() && (window <= 0 || stream.window <= 0) {
-                let now = *blocked.get_or_insert_with(clock::now);
-                stream.blocked_since.get_or_insert(now);
+            has_rest |= stream.has_rest();
+            if stream.has_rest() && stream.window <= 0 {
+                stream.patience.wait(*now.get_or_insert_with(clock::now));
                 continue;
             }
-            // From here on it is we who let it wait, for others that are more urgent.
-            stream.blocked_since = None;
+            // From here on it is not this stream that is held back.
+            stream.patience.pause(clock::now);
+            if stream.has_rest() && window <= 0 {
+                is_held_back = true;
+                continue;
+            }
             let Priority { urgency, is_incremental } = stream.priority;
             let has_had_its_turn = is_incremental && stream.id <= turn;
             let rank = (urgency, is_incremental, has_had_its_turn, stream.id);
             if best.is_none_or(|(known, _)| rank < known) {
                 best = Some((rank, stream.id));
             }
+        }
+        match (is_held_back, has_rest) {
+            (true, _) => self.patience.wait(*now.get_or_insert_with(clock::now)),
+            (false, true) => self.patience.pause(clock::now),
+            (false, false) => self.patience.renew(),
         }
         best.map(|(_, id)| id)
     }
@@ -169,7 +179,11 @@ impl<H: Handler> Streams<H> {
         let counters = &self.context.counters;
         let (length, is_last) = match content.poll_piece(counters, &mut Context::from_waker(waker))
         {
-            Piece::Quiet => return,
+            Piece::Quiet => {
+                // The client has all that there is.
+                stream.patience.renew();
+                return;
+            }
             Piece::Some(length) => (length, false),
             Piece::Last(length) => (length, true),
             Piece::Trailers(trailers) => {
@@ -197,41 +211,12 @@ impl<H: Handler> Streams<H> {
         let taken = of_window(sent);
         stream.window -= taken;
         self.window -= taken;
+        stream.patience.earn(sent);
+        self.patience.earn(sent);
         self.budget.sent(sent);
         if is_last {
             self.finish(id);
         }
-    }
-
-    /// Since when the first of the streams that wait for a window does so.
-    pub(super) fn blocked_since(&self) -> Option<Instant> {
-        self.open.iter().filter_map(|stream| stream.blocked_since).min()
-    }
-
-    /// The windows are not what holds the streams back.
-    pub(super) fn unblock_streams(&mut self) {
-        for stream in &mut self.open {
-            stream.blocked_since = None;
-        }
-    }
-
-    /// Gives up the streams that have waited for a window for so long. A client with nothing else is given up
-    /// as a whole, by the caller.
-    pub(super) fn reset_stalled(&mut self, limit: Duration) -> Left {
-        let now = clock::now();
-        let is_stalled =
-            |stream: &&Stream| stream.blocked_since.is_some_and(|since| since + limit <= now);
-        let stalled: Vec<u32> =
-            self.open.iter().filter(is_stalled).map(|stream| stream.id).collect();
-        if stalled.len() == self.open.len() {
-            return Left::Nothing;
-        }
-        for id in stalled {
-            self.context.counters.stalled.increment();
-            tracing::debug!(stream = id, "HTTP/2 client took nothing of an answer for too long");
-            self.reset(id, Code::CANCEL);
-        }
-        Left::Streams
     }
 
     fn write_trailers(&mut self, id: u32, trailers: &HeaderMap) {

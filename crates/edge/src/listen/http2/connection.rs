@@ -116,7 +116,7 @@ struct Connection<S, H> {
     head: Option<(u64, Deadline)>,
     /// Bytes that the socket had taken when it was full, and when it must have taken more.
     blocked: Option<(u64, Deadline)>,
-    /// When the first stream that waits for a window has waited too long.
+    /// When a client has held content back for too long.
     owed: Option<Deadline>,
     /// When the first stream that lets content pass has done so for long enough.
     passing: Option<Deadline>,
@@ -272,7 +272,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
             return false;
         }
         // While the socket is full its progress counts, not that of the streams behind it.
-        self.session.streams.unblock_streams();
+        self.session.streams.pause_patience();
         let limit = self.settings.http1.blocked_write_timeout;
         let given = self.session.streams.output.written();
         let written = self.progress.as_ref().map_or(given, Progress::bytes);
@@ -283,10 +283,10 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         blocked.is_some_and(|(_, deadline)| deadline.poll_passed(context).is_ready())
     }
 
-    /// True if a stream has had content and no window for too long.
+    /// True if a client has held content back by a window for too long.
     fn are_streams_stalled(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(since) = self.session.streams.blocked_since() else { return false };
-        let at = since + self.settings.http1.blocked_write_timeout;
+        let limit = self.settings.http1.blocked_write_timeout;
+        let Some(at) = self.session.streams.patience_ends(limit) else { return false };
         let deadline = self.owed.get_or_insert_with(|| Deadline::new(at));
         deadline.set(at);
         deadline.poll_passed(context).is_ready()

@@ -18,6 +18,7 @@ mod inbound;
 mod intake;
 mod output;
 mod passing;
+mod patience;
 mod priority;
 mod requests;
 mod session;

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use bytes::Bytes;
 use forebay_signals::drain::Guard;
@@ -12,6 +11,7 @@ use http_body::{Body as HttpBody, Frame};
 
 use super::STREAM_WINDOW;
 use super::passing::Passing;
+use super::patience::Patience;
 use super::priority::Priority;
 use super::upload::Feed;
 use super::wakes::Wakes;
@@ -49,8 +49,8 @@ pub(super) struct Stream {
     pub(super) answer: Progress,
     /// What the client takes. Its settings may make it negative (§6.9.2).
     pub(super) window: i64,
-    /// Since when there is content that only a window of the client holds back.
-    pub(super) blocked_since: Option<Instant>,
+    /// With its window, while there is content.
+    pub(super) patience: Patience,
     pub(super) priority: Priority,
     waker: Option<Waker>,
     _guard: Guard,
@@ -78,7 +78,7 @@ impl Stream {
             passing: None,
             answer: Progress::Content(Content::of(Bytes::new())),
             window,
-            blocked_since: None,
+            patience: Patience::default(),
             priority,
             waker: None,
             _guard: guard,

@@ -13,6 +13,7 @@ use super::frame::{self, Code, MAX_WINDOW, flag, kind, setting};
 use super::hpack::{Decoder, Encoder};
 use super::inbound::{Event, Fault, settings};
 use super::output::Output;
+use super::patience::Patience;
 use super::priority::Priority;
 use super::stream::{Progress, Stream};
 use super::wakes::Wakes;
@@ -57,6 +58,8 @@ pub(super) struct Streams<H> {
     was_reset: Vec<u32>,
     /// What the client takes for all streams.
     pub(super) window: i64,
+    /// With that window, while there is content for which those of the streams have room.
+    pub(super) patience: Patience,
     /// What it takes for a new one.
     pub(super) stream_window: i64,
     /// What we still take for all streams, and what we have read and not granted anew.
@@ -107,6 +110,7 @@ impl<H: Handler> Streams<H> {
             last_stream: 0,
             was_reset: Vec::new(),
             window: i64::from(DEFAULT_WINDOW),
+            patience: Patience::default(),
             stream_window: i64::from(DEFAULT_WINDOW),
             receive_window: CONNECTION_WINDOW as usize,
             credit: 0,

@@ -61,7 +61,7 @@ pub const LISTEN: Section = Section {
             name: "blocked_write_timeout",
             kind: "duration",
             default: r#""30s""#,
-            doc: "Time that a write towards a client may make no progress. A quiet origin does not count.",
+            doc: "Time that a write towards a client may make no progress. A quiet origin does not count. A window of HTTP/2 must let 240 bytes pass for each second of waiting beyond it.",
             example: r#""60s""#,
         },
         Key {
