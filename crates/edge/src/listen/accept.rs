@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::sync::Arc;
@@ -194,7 +195,7 @@ impl<H: Handler> Acceptor<H> {
     }
 
     /// Counts a connection and gives it a task, or closes it at once.
-    fn begin<S: Stream>(&mut self, stream: S, peer: Option<SocketAddr>) {
+    fn begin<S: Stream + AsFd>(&mut self, stream: S, peer: Option<SocketAddr>) {
         self.pause = Duration::ZERO;
         let entrance = &self.context.entrance;
         let counters = entrance.counters();

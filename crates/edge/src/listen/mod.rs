@@ -6,6 +6,7 @@
 //! request harms no other.
 
 mod accept;
+mod blocked;
 mod caps;
 mod counters;
 mod deadline;

@@ -1,25 +1,38 @@
-//! What the client's socket takes, counted beneath TLS.
+//! What the client's socket takes, counted beneath TLS, and a way to make it take more.
 //!
 //! A client is closed on when it takes nothing for too long. What was given to TLS does not tell: it
 //! holds bytes back that were taken from the writer before, and while these leave one by one, nothing
 //! more is taken. So the bytes are counted where they leave. HTTP/1 and HTTP/2 read the same count.
 
 use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that a socket has taken so far; it grows while the client reads.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Progress(Arc<AtomicU64>);
+pub(super) struct Progress(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    bytes: AtomicU64,
+    is_prodded: AtomicBool,
+}
 
 impl Progress {
     /// Bytes so far.
     pub(super) fn bytes(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Writes are tried though the socket has not said that it takes more, until it takes none.
+    pub(super) fn prod(&self) {
+        self.0.is_prodded.store(true, Ordering::Relaxed);
     }
 }
 
@@ -28,21 +41,47 @@ impl Progress {
 pub(super) struct Counting<S> {
     io: S,
     progress: Progress,
+    /// Writes past the runtime, which waits for a word of the kernel.
+    send: fn(&S, &[u8]) -> io::Result<usize>,
+}
+
+impl<S: AsFd> Counting<S> {
+    pub(super) fn new(io: S) -> Counting<S> {
+        let send = |io: &S, bytes: &[u8]| SockRef::from(io).send(bytes);
+        Counting { io, progress: Progress::default(), send }
+    }
 }
 
 impl<S> Counting<S> {
-    pub(super) fn new(io: S) -> Counting<S> {
-        Counting { io, progress: Progress::default() }
-    }
-
     pub(super) fn progress(&self) -> Progress {
         self.progress.clone()
     }
 
-    fn count(&self, taken: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let taken = ready!(taken)?;
-        self.progress.0.fetch_add(taken as u64, Ordering::Relaxed);
+    fn count(&self, taken: Poll<io::Result<usize>>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let taken = match taken {
+            Poll::Ready(taken) => taken?,
+            Poll::Pending => ready!(self.poll_prodded(bytes))?,
+        };
+        // One task writes: nothing is lost between the two.
+        let count = &self.progress.0.bytes;
+        count.store(count.load(Ordering::Relaxed) + taken as u64, Ordering::Relaxed);
         Poll::Ready(Ok(taken))
+    }
+
+    /// Called when the runtime will wake the task with the kernel's word.
+    #[cold]
+    fn poll_prodded(&self, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let is_prodded = &self.progress.0.is_prodded;
+        if !is_prodded.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        match (self.send)(&self.io, bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                is_prodded.store(false, Ordering::Relaxed);
+                Poll::Pending
+            }
+            sent => Poll::Ready(sent),
+        }
     }
 }
 
@@ -63,7 +102,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let taken = Pin::new(&mut self.io).poll_write(context, bytes);
-        self.count(taken)
+        self.count(taken, bytes)
     }
 
     fn poll_write_vectored(
@@ -72,7 +111,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let taken = Pin::new(&mut self.io).poll_write_vectored(context, slices);
-        self.count(taken)
+        let first = slices.iter().find(|slice| !slice.is_empty());
+        self.count(taken, first.map_or(&[], |slice| slice))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -116,9 +156,14 @@ mod tests {
         let client = client.with_root_certificates(roots).with_no_client_auth();
         let server = Certificates::load(&[certificate]).expect("loaded").server_config();
         let (near, far) = tokio::io::duplex(1_024);
+        let near = Counting {
+            io: near,
+            progress: Progress::default(),
+            send: |_, _| Err(io::ErrorKind::WouldBlock.into()),
+        };
         let name = ServerName::try_from("a.example").expect("a name");
         let (server, client) = tokio::join!(
-            TlsAcceptor::from(server).accept(Counting::new(near)),
+            TlsAcceptor::from(server).accept(near),
             TlsConnector::from(Arc::new(client)).connect(name, far),
         );
         let (far, _) = client.expect("a handshake").into_inner();

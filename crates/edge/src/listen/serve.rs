@@ -1,6 +1,7 @@
 //! One accepted connection: handshake or detection, then its protocol to the end.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -35,7 +36,7 @@ pub(super) struct Context<H> {
 }
 
 /// Serves one connection; a panic in it is counted and ends nothing else.
-pub(super) async fn connection<S: Stream, H: Handler>(
+pub(super) async fn connection<S: Stream + AsFd, H: Handler>(
     io: S,
     peer: Option<SocketAddr>,
     protocol: Protocol,
@@ -82,17 +83,19 @@ struct Session<H> {
 }
 
 impl<H: Handler> Session<H> {
-    async fn plain<S: Stream>(self, mut io: S) {
+    async fn plain<S: Stream + AsFd>(self, io: S) {
+        let mut io = Counting::new(io);
+        let progress = Some(io.progress());
         let limit = self.settings.http1.head_timeout;
         // Silence is closed without a word.
         let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io)).await else { return };
         match version {
-            Version::Http1 => Box::pin(self.http1(io, input, None)).await,
-            Version::Http2 => Box::pin(self.http2(io, input, None)).await,
+            Version::Http1 => Box::pin(self.http1(io, input, progress)).await,
+            Version::Http2 => Box::pin(self.http2(io, input, progress)).await,
         }
     }
 
-    async fn tls<S: Stream>(mut self, io: S, context: Arc<Context<H>>) {
+    async fn tls<S: Stream + AsFd>(mut self, io: S, context: Arc<Context<H>>) {
         let config = context.entrance.certificates().server_config();
         drop(context);
         let io = Counting::new(io);

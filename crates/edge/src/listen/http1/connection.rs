@@ -188,6 +188,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.progress.as_ref().map_or_else(|| self.writer.written(), Progress::bytes)
     }
 
+    /// Tries the next write whatever the socket has said.
+    pub(super) fn prod(&self) {
+        if let Some(progress) = &self.progress {
+            progress.prod();
+        }
+    }
+
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Read beside the buffer and copied: a connection that waits holds none.
         let mut space = [const { MaybeUninit::uninit() }; READ_BYTES];

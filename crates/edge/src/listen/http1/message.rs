@@ -4,7 +4,6 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use http::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +15,7 @@ use super::head::RequestHead;
 use super::write::Fate;
 use crate::error::ErrorKind;
 use crate::exchange::{Answer, Client};
-use crate::listen::deadline::Deadline;
+use crate::listen::blocked::{Blocked, Verdict};
 use crate::listen::{Coming, Handler, Reply};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -97,27 +96,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Writes all of the answer while content goes on being read.
     pub(super) async fn flush(&mut self, content: &mut Content) -> io::Result<()> {
         let limit = self.settings.blocked_write_timeout;
-        let mut blocked: Option<(u64, Deadline)> = None;
+        let mut blocked: Option<Blocked> = None;
         poll_fn(|context| {
-            if self.writer.poll_write(&mut self.io, context)?.is_ready() {
-                return Poll::Ready(Ok(()));
+            loop {
+                if self.writer.poll_write(&mut self.io, context)?.is_ready() {
+                    return Poll::Ready(Ok(()));
+                }
+                if self.poll_content(content, context).is_err() {
+                    content.fail(ErrorKind::ClientGone, "connection broke inside the content");
+                }
+                if !self.writer.is_blocked() {
+                    // The answer's source is quiet, and a quiet origin is never the client's fault.
+                    blocked = None;
+                    return self.poll_left(context).map(Err);
+                }
+                let taken = self.taken();
+                let blocked = blocked.get_or_insert_with(|| Blocked::new(taken, limit));
+                match ready!(blocked.poll(taken, limit, context)) {
+                    Verdict::Prod => self.prod(),
+                    Verdict::Over => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+                }
             }
-            if self.poll_content(content, context).is_err() {
-                content.fail(ErrorKind::ClientGone, "connection broke inside the content");
-            }
-            if !self.writer.is_blocked() {
-                // The answer's source is quiet, and a quiet origin is never the client's fault.
-                blocked = None;
-                return self.poll_left(context).map(Err);
-            }
-            let taken = self.taken();
-            if blocked.as_ref().is_none_or(|(at, _)| *at != taken) {
-                blocked = Some((taken, Deadline::new(clock::now() + limit)));
-            }
-            if let Some((_, deadline)) = &mut blocked {
-                ready!(deadline.poll_passed(context));
-            }
-            Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
         })
         .await
     }

@@ -16,6 +16,7 @@ use super::inbound::Fault;
 use super::session::Session;
 use super::streams::{self, Work};
 use crate::listen::Handler;
+use crate::listen::blocked::{Blocked, Verdict};
 use crate::listen::deadline::Deadline;
 use crate::listen::http1::FRESH_GRACE;
 use crate::listen::io::{Socket, Stream, linger};
@@ -114,8 +115,8 @@ struct Connection<S, H> {
     is_busy: bool,
     /// Set while part of a head is here: which, and when it must be whole.
     head: Option<(u64, Deadline)>,
-    /// Bytes that the socket had taken when it was full, and when it must have taken more.
-    blocked: Option<(u64, Deadline)>,
+    /// Set while the socket is full.
+    blocked: Option<Blocked>,
     /// When a client has held content back for too long.
     owed: Option<Deadline>,
     /// When the first stream that lets content pass has done so for long enough.
@@ -192,8 +193,15 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// What to do after all work.
     fn tend_deadlines(&mut self, context: &mut Context<'_>) -> Step {
-        if self.is_socket_stalled(context) {
-            return Step::End(End::Stalled);
+        match self.poll_blocked(context) {
+            Poll::Pending => {}
+            Poll::Ready(Verdict::Over) => return Step::End(End::Stalled),
+            Poll::Ready(Verdict::Prod) => {
+                if let Some(progress) = &self.progress {
+                    progress.prod();
+                }
+                return Step::Work;
+            }
         }
         if self.are_streams_stalled(context) {
             return match self
@@ -265,22 +273,20 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         self.head.as_mut().is_some_and(|(_, deadline)| deadline.poll_passed(context).is_ready())
     }
 
-    /// True if the client reads nothing though there is something to read.
-    fn is_socket_stalled(&mut self, context: &mut Context<'_>) -> bool {
+    /// Ready when there is something to do because the client reads nothing though there is something
+    /// to read.
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
         if !self.session.streams.output.is_blocked() {
             self.blocked = None;
-            return false;
+            return Poll::Pending;
         }
         // While the socket is full its progress counts, not that of the streams behind it.
         self.session.streams.pause_patience();
         let limit = self.settings.http1.blocked_write_timeout;
         let given = self.session.streams.output.written();
-        let written = self.progress.as_ref().map_or(given, Progress::bytes);
-        if self.blocked.as_ref().is_none_or(|(at, _)| *at != written) {
-            self.blocked = Some((written, Deadline::new(clock::now() + limit)));
-        }
-        let blocked = self.blocked.as_mut();
-        blocked.is_some_and(|(_, deadline)| deadline.poll_passed(context).is_ready())
+        let taken = self.progress.as_ref().map_or(given, Progress::bytes);
+        let blocked = self.blocked.get_or_insert_with(|| Blocked::new(taken, limit));
+        blocked.poll(taken, limit, context)
     }
 
     /// True if a client has held content back by a window for too long.

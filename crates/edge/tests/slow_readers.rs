@@ -1,0 +1,137 @@
+//! Clients that read slowly, or not at all, on real sockets whose buffers the kernel manages.
+
+mod listening;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_edge::config::admit::Admit;
+use forebay_edge::config::listen::{Certificate, Listen, Protocol};
+use forebay_edge::exchange::{Answer, Body, Exchange};
+use forebay_edge::listen::self_signed;
+use forebay_signals::clock;
+use listening::frames::{self, PREFACE, SETTINGS, WINDOW_UPDATE};
+use listening::{Server, listen, listen_tls, until, with_server};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpSocket;
+use tokio_rustls::TlsConnector;
+
+/// Longer than all buffers between server and client together.
+const LENGTH: usize = 16_000_000;
+/// Time without progress after which a client is closed on.
+const LIMIT: Duration = Duration::from_millis(800);
+/// A slow client reads so much at once, so often: a third of the kernel's buffer, which is what the
+/// kernel waits for before it says that there is room, takes it far longer than the limit.
+const LITTLE: usize = 2_048;
+const OFTEN: Duration = Duration::from_millis(40);
+
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Io for S {}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Version {
+    Http1,
+    Http2,
+}
+
+async fn large(_: Exchange) -> Answer {
+    Answer::new(Body::from(Bytes::from(vec![b'x'; LENGTH])))
+}
+
+/// Connects with small buffers, and asks.
+async fn ask(server: &Server, certificate: Option<&Certificate>, version: Version) -> Box<dyn Io> {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(8 * 1024).expect("it is small");
+    let socket = socket.connect(server.address).await.expect("the server listens");
+    let mut io: Box<dyn Io> = match certificate {
+        None => Box::new(socket),
+        Some(certificate) => {
+            let name = ServerName::try_from("a.example").expect("a name");
+            let connector = connector(certificate, version);
+            Box::new(connector.connect(name, socket).await.expect("trusted"))
+        }
+    };
+    let asked = match version {
+        Version::Http1 => b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n".to_vec(),
+        Version::Http2 => [
+            PREFACE,
+            &frames::frame(SETTINGS, 0, 0, &[0, 4, 0x7f, 0, 0, 0]),
+            &frames::frame(WINDOW_UPDATE, 0, 0, &[0x70, 0, 0, 0]),
+            &frames::get(1, "/"),
+        ]
+        .concat(),
+    };
+    io.write_all(&asked).await.expect("written");
+    io.flush().await.expect("written");
+    io
+}
+
+fn connector(certificate: &Certificate, version: Version) -> TlsConnector {
+    let Certificate::Pem { chain, .. } = certificate else { panic!("it is made in memory") };
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")).expect("an anchor");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = match version {
+        Version::Http1 => Vec::new(),
+        Version::Http2 => vec![b"h2".to_vec()],
+    };
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Runs `test` for both protocols, with and without TLS.
+fn each_way<F: Future<Output = ()>>(test: impl Fn(Server, Box<dyn Io>) -> F) {
+    let certificate = self_signed(["a.example"]).expect("made");
+    for is_secret in [false, true] {
+        for version in [Version::Http1, Version::Http2] {
+            let settings =
+                if is_secret { listen_tls(certificate.clone()) } else { listen(Protocol::Plain) };
+            let settings = Listen { blocked_write_timeout: LIMIT, ..settings };
+            let certificate = is_secret.then_some(&certificate);
+            let test = &test;
+            with_server(&settings, &Admit::default(), large, |server| async move {
+                let io = ask(&server, certificate, version).await;
+                test(server, io).await;
+            });
+        }
+    }
+}
+
+#[test]
+fn who_reads_slowly_gets_all() {
+    each_way(|_, mut io| async move {
+        let (mut received, mut buffer) = (0, vec![0; LITTLE]);
+        let end = clock::now() + 3 * LIMIT;
+        while clock::now() < end {
+            clock::sleep(OFTEN).await;
+            let read = io.read(&mut buffer).await.expect("it is still there");
+            assert!(read > 0, "closed after {received} bytes");
+            received += read;
+        }
+        let slowly = received;
+        buffer.resize(64 * 1024, 0);
+        while received < LENGTH {
+            let read = io.read(&mut buffer).await.expect("it is still there");
+            assert!(read > 0, "closed after {received} bytes, {slowly} of them slowly");
+            received += read;
+        }
+    });
+}
+
+#[test]
+fn who_reads_nothing_is_closed_on() {
+    each_way(|server, io| async move {
+        let counters = server.entrance.counters();
+        until("it is there", || counters.accepted.value() == 1).await;
+        until("it is closed", || counters.open.value() == 0).await;
+        drop(io);
+    });
+}
