@@ -15,23 +15,52 @@ use forebay_edge::listen::{Handler, Reply};
 const CALM: u32 = 11;
 /// `STREAM_CLOSED` of the connection: before the answer is out, the same frame costs its stream alone.
 const CLOSED: u32 = 5;
+/// `PROTOCOL_ERROR` of the connection: so is a head on a stream that is closed, while on one that has ended
+/// and is not answered yet it costs that stream.
+const PROTOCOL: u32 = 1;
 /// Streams that may wait side by side.
 const MOST_STREAMS: usize = 128;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const END_STREAM: u8 = 1;
 
 /// Requests and verdict do not depend on how the bytes are cut; what is answered is whole frames whose field
 /// blocks can be decoded.
 pub(crate) fn http2(bytes: &[u8]) {
     let inbound = [PREFACE, bytes].concat();
     let (requests, end) = serve(inbound.chunks(inbound.len()));
+    let asks_again = asks_again(bytes);
     for at_once in [1, 5] {
         let (in_pieces, other_end) = serve(inbound.chunks(at_once));
-        let is_of_the_moment = |end| matches!(end, Err(CALM | CLOSED));
+        let is_of_the_moment = |end| match end {
+            Err(CALM | CLOSED) => true,
+            Err(PROTOCOL) => asks_again,
+            _ => false,
+        };
         if is_of_the_moment(end) || is_of_the_moment(other_end) || requests.len() >= MOST_STREAMS {
             continue;
         }
         assert_eq!(end, other_end, "the verdict depends on the packets");
         assert_eq!(requests, in_pieces, "the requests depend on the packets");
     }
+}
+
+/// True if a head comes on a stream whose client has said all.
+fn asks_again(mut bytes: &[u8]) -> bool {
+    let mut ended = Vec::new();
+    while let [a, b, c, kind, flags, s0, s1, s2, s3, rest @ ..] = bytes {
+        let stream = u32::from_be_bytes([*s0 & 0x7f, *s1, *s2, *s3]);
+        if *kind == HEADERS && ended.contains(&stream) {
+            return true;
+        }
+        if matches!(*kind, DATA | HEADERS) && flags & END_STREAM != 0 {
+            ended.push(stream);
+        }
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        bytes = rest.get(length..).unwrap_or_default();
+    }
+    false
 }
 
 /// Answers each request at once, and notes it.
@@ -78,7 +107,7 @@ fn read(mut bytes: &[u8]) {
     while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = bytes {
         let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
         let (payload, after) = rest.split_at_checked(length).expect("a whole frame");
-        if *kind == 1 {
+        if *kind == HEADERS {
             decoder.decode(payload, |_, _| ()).expect("a block of ours");
         }
         bytes = after;
