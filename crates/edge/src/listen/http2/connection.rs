@@ -24,11 +24,11 @@ use crate::listen::progress::Progress;
 use crate::listen::settings::Settings;
 
 /// Room for one read: a full frame.
-const READ_BYTES: usize = 16 * 1024;
+pub(super) const READ_BYTES: usize = 16 * 1024;
 
 /// Rounds of reading, working and writing before the other connections of this core have their turn: each
 /// is some hundred requests at most, or a full output.
-const MOST_ROUNDS: u32 = 8;
+pub(super) const MOST_ROUNDS: u32 = 8;
 
 /// Time that a client has to answer our GOAWAY and go.
 const GOING: Duration = Duration::from_secs(2);

@@ -42,3 +42,5 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod turns_tests;

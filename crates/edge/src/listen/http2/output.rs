@@ -13,7 +13,7 @@ use bytes::{Buf, Bytes};
 use super::super::io::Stream;
 
 /// Bytes gathered before they are written: four full frames, four full TLS records.
-const MOST_GATHERED: usize = 64 * 1024;
+pub(super) const MOST_GATHERED: usize = 64 * 1024;
 
 /// Room for the frames of one poll, so that they are seldom moved.
 const USUAL_BYTES: usize = MOST_GATHERED / 2;
