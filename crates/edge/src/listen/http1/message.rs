@@ -81,6 +81,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// is how clients leave: a reset comes only when something is written to them. Nearly every server
     /// takes it so; whoever shuts down its half at once (`nc -N`) gets what is at hand, and nothing that
     /// must be waited for.
+    ///
+    /// Beyond that, and behind an upload that nobody reads, it is not seen leaving before the answer is
+    /// written. The runtime holds a socket with unread bytes for readable and wakes nobody when it is
+    /// closed as well; to take that mark away would lose the wake of the next true read. A second
+    /// descriptor of the socket, registered by itself, would tell, at the price of twice the
+    /// descriptors for whoever sends enough; the deadlines of the origin bound the wait already.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
         while !self.at_end {
             if self.input.len() >= self.settings.limits.head_bytes {
