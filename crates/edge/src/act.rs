@@ -4,9 +4,7 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::key::{
-    KeySource, Stripped, is_forwarded_for_log, primary_key, stripped, write_route,
-};
+use crate::cache::key::{KeySource, Stripped, is_forwarded_for_log, primary_key, stripped};
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
 use crate::cache::safety;
@@ -77,7 +75,7 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
             HeaderValue::from_str(value).map_err(|_| format!("`{value}` is not a field value"))?;
         map.append(name, value);
     }
-    let exchange = exchange(scheme, authority, uri, map);
+    let mut exchange = exchange(scheme, authority, uri, map);
     let snapshot = edge.snapshot();
     let Some(matched) = snapshot.table.find(&exchange) else {
         return Ok(Why::nothing("refused", "no route matches"));
@@ -86,6 +84,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     if let Some(answer) = matched.own_answer(&exchange) {
         return Ok(of_its_own(&site.route, answer));
     }
+    let arms = site.arms.as_deref();
+    let arm = arms.and_then(|all| all.site(all.enter(&mut exchange)));
+    let site = arm.unwrap_or(site);
     let policy = site.policy();
     let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
     let source = KeySource {
@@ -96,9 +97,7 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     };
     let mut key = Vec::new();
     primary_key(source, policy, &mut key);
-    if let Some(name) = site.route.keyed_name() {
-        write_route(name, &mut key);
-    }
+    site.write_key(&mut key);
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
     why.policy = policy.map(|policy| policy.name.clone());

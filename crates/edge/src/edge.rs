@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::admit::{InFlight, Meter, Rates};
+use crate::cache::key::{write_arm, write_route};
 use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
@@ -24,7 +25,8 @@ use crate::exchange::{Encoding, Scheme};
 use crate::listen::{self, Entrance, OpenError};
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
-use crate::route::Table;
+use crate::route::{Draw, Table};
+use crate::split::Arms;
 use crate::traffic::{RouteTraffic, Traffic};
 
 /// Everything that outlives a reload.
@@ -84,12 +86,59 @@ pub struct Site {
     pub meters: Vec<Arc<Meter>>,
     /// Its counters.
     pub traffic: Arc<RouteTraffic>,
+    /// Its arms, if it is split.
+    pub arms: Option<Box<Arms>>,
+    /// The origin, if this is an arm that must not share the route's stored answers.
+    pub keyed_arm: Option<String>,
 }
 
 impl Site {
     /// The route's policy, if it names one.
     pub fn policy(&self) -> Option<&Policy> {
         self.route.policy.as_deref()
+    }
+
+    /// Adds to a key what two sites must not share of one URL.
+    pub fn write_key(&self, key: &mut Vec<u8>) {
+        if let Some(name) = self.route.keyed_name() {
+            write_route(name, key);
+        }
+        if let Some(origin) = &self.keyed_arm {
+            write_arm(origin, key);
+        }
+    }
+
+    fn new(route: &Route, origins: &Origins, rates: &Rates, traffic: &Traffic) -> Arc<Site> {
+        let meters = route.rates.iter().filter_map(|rate| rates.find(&rate.name).cloned());
+        let meters: Vec<Arc<Meter>> = meters.collect();
+        let own = match &route.action {
+            Action::Forward(name) => name.as_str(),
+            Action::Redirect(..) | Action::Fixed(..) => "",
+        };
+        let arm = |origin: &str| {
+            Arc::new(Site {
+                route: route.clone(),
+                upstream: origins.find(origin),
+                meters: Vec::new(),
+                traffic: traffic.of_arm(&route.name, origin),
+                arms: None,
+                // What is stored for the route's own origin stays good when a split begins and ends.
+                keyed_arm: (origin != own).then(|| origin.to_owned()),
+            })
+        };
+        let arms = route.split.as_ref().map(|split| {
+            let others = split.shares.iter().map(|(origin, _)| origin.as_str());
+            let sites = std::iter::once(own).chain(others).map(arm).collect();
+            Box::new(Arms { draw: Draw::new(own, split), sticky: split.sticky.clone(), sites })
+        });
+        Arc::new(Site {
+            route: route.clone(),
+            upstream: origins.find(own),
+            meters,
+            traffic: traffic.of(&route.name),
+            arms,
+            keyed_arm: None,
+        })
     }
 }
 
@@ -294,16 +343,7 @@ impl Snapshot {
         };
         let table = Table::new(&config);
         let rates = Rates::new(&config.rates, before.map(|before| &before.rates));
-        let site = |route: &Route| {
-            let upstream = match &route.action {
-                Action::Forward(name) => origins.find(name),
-                Action::Redirect(..) | Action::Fixed(..) => None,
-            };
-            let meters = route.rates.iter().filter_map(|rate| rates.find(&rate.name).cloned());
-            let meters = meters.collect();
-            let traffic = traffic.of(&route.name);
-            Arc::new(Site { route: route.clone(), upstream, meters, traffic })
-        };
+        let site = |route: &Route| Site::new(route, &origins, &rates, traffic);
         let sites = config.routes.iter().map(site).collect();
         let mut policies: Vec<Arc<Policy>> = Vec::new();
         for policy in config.routes.iter().filter_map(|route| route.policy.as_ref()) {

@@ -21,6 +21,7 @@ pub mod origin;
 pub mod pipeline;
 mod purge;
 pub mod route;
+pub mod split;
 pub mod traffic;
 pub mod view;
 

@@ -106,6 +106,8 @@ impl RouteTraffic {
 #[derive(Debug, Default)]
 pub struct Traffic {
     routes: Mutex<HashMap<String, Arc<RouteTraffic>>>,
+    /// By route and origin, of routes that are split.
+    arms: Mutex<HashMap<(String, String), Arc<RouteTraffic>>>,
     none: Arc<RouteTraffic>,
 }
 
@@ -114,6 +116,12 @@ impl Traffic {
     pub fn of(&self, route: &str) -> Arc<RouteTraffic> {
         let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(routes.entry(route.to_owned()).or_default())
+    }
+
+    /// The counters of an arm.
+    pub fn of_arm(&self, route: &str, origin: &str) -> Arc<RouteTraffic> {
+        let mut arms = self.arms.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(arms.entry((route.to_owned(), origin.to_owned())).or_default())
     }
 
     /// Counters of requests that no route took.
@@ -170,6 +178,28 @@ impl Traffic {
         );
         for (route, traffic) in &all {
             page.histogram("forebay_edge_request_seconds", &[("route", route)], &traffic.durations);
+        }
+        self.write_arms(page);
+    }
+
+    fn write_arms(&self, page: &mut Page) {
+        const REQUESTS: &str = "forebay_edge_split_requests_total";
+        const SECONDS: &str = "forebay_edge_split_request_seconds";
+        let arms = self.arms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<_> = arms.iter().collect();
+        all.sort_by_key(|(names, _)| *names);
+        page.family(REQUESTS, "counter", "Requests of split routes by origin and status class.");
+        for ((route, origin), traffic) in &all {
+            for (class, counter) in traffic.by_class.iter().enumerate() {
+                let class = format!("{}xx", class + 1);
+                let labels = [("route", route.as_str()), ("origin", origin), ("status", &class)];
+                page.sample(REQUESTS, &labels, counter.value());
+            }
+        }
+        page.family(SECONDS, "histogram", "The same from complete head to last byte.");
+        for ((route, origin), traffic) in &all {
+            let labels = [("route", route.as_str()), ("origin", origin)];
+            page.histogram(SECONDS, &labels, &traffic.durations);
         }
     }
 }

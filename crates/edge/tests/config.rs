@@ -85,6 +85,10 @@ fn alone(section: &str, key: &Key) -> String {
             let more = if key.name == "requests" { "" } else { "requests = 1\n" };
             format!("[[route]]\nrates = [\"mine\"]\n[rate.mine]\n{more}{line}\n{app}")
         }
+        ("route", "split") => {
+            let canary = "[[origin]]\nname = \"canary\"\nservers = [\"http://127.0.0.1:3001\"]\n";
+            format!("[[route]]\norigin = \"app\"\n{line}\n{app}{canary}")
+        }
         ("route", "path") => format!("[[route]]\n{line}\n{app}"),
         ("route", _) => format!("[[route]]\n{path}{line}\n{app}"),
         ("route.redirect", "status") => {

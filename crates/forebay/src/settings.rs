@@ -9,7 +9,6 @@ use std::path::Path;
 use forebay_edge::config::file::{
     self, FLAG_ORIGIN, Layer, Loaded, Machine, Problem, Problems, Source,
 };
-use forebay_edge::config::route::Action;
 use serde_json::{Value as Json, json};
 
 use crate::cli::Settings;
@@ -132,8 +131,7 @@ fn check_the_application_is_used(
     if app.is_none() && settings.origin.is_empty() {
         return Ok(());
     }
-    let asks = |action: &Action| matches!(action, Action::Forward(name) if name == FLAG_ORIGIN);
-    if loaded.config.routes.iter().any(|route| asks(&route.action)) {
+    if loaded.config.routes.iter().any(|route| route.asks(FLAG_ORIGIN)) {
         return Ok(());
     }
     let what = if app.is_some() { "the command" } else { "`--origin`" };

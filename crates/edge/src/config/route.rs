@@ -74,6 +74,33 @@ pub enum Action {
     Fixed(StatusCode, Bytes),
 }
 
+/// Shares of a split are so many parts of a percent.
+pub const PARTS_OF_PERCENT: u32 = 100;
+/// All of them.
+pub const ALL_PARTS: u32 = 100 * PARTS_OF_PERCENT;
+/// Cookie that keeps a client in its arm.
+pub const STICKY_COOKIE: &str = "forebay-split";
+
+/// Requests that go to other origins than the route's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Split {
+    /// Origin and share of [`ALL_PARTS`]; what is left is the route's own origin's.
+    pub shares: Vec<(String, u32)>,
+    /// What keeps a client in its arm.
+    pub sticky: Sticky,
+}
+
+/// What keeps a client in its arm of a split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sticky {
+    /// A cookie of this name, which the edge sets and keeps from the origin.
+    Cookie(String),
+    /// Its address; of IPv6 the first 64 bits.
+    Address,
+    /// Nothing: every request is drawn anew.
+    Off,
+}
+
 /// A route.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -93,6 +120,8 @@ pub struct Route {
     pub cookies: Vec<NamedValue>,
     /// What to do.
     pub action: Action,
+    /// Other origins that take a share of what is forwarded.
+    pub split: Option<Split>,
     /// Policy; `None` keys on everything that `Vary` names and forwards every end-to-end field.
     pub policy: Option<Arc<Policy>>,
     /// New path for the origin; may hold captures as redirects do. The key keeps the client's path.
@@ -116,6 +145,13 @@ impl Route {
         is_conditional.then_some(self.name.as_str())
     }
 
+    /// True if requests of this route go to the origin of this name.
+    pub fn asks(&self, origin: &str) -> bool {
+        let is_own = matches!(&self.action, Action::Forward(name) if name == origin);
+        let mut shares = self.split.iter().flat_map(|split| &split.shares);
+        is_own || shares.any(|(name, _)| name == origin)
+    }
+
     /// A route for everything to one origin, without a policy: `forebay run` without a file.
     pub fn everything_to(origin: &str) -> Route {
         Route {
@@ -127,6 +163,7 @@ impl Route {
             fields: Vec::new(),
             cookies: Vec::new(),
             action: Action::Forward(origin.into()),
+            split: None,
             policy: None,
             rewrite: None,
             request_fields: Vec::new(),

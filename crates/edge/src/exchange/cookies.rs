@@ -13,3 +13,46 @@ pub fn cookies(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
         (!pair.is_empty()).then(|| (name.trim_ascii(), rest.get(1..).unwrap_or_default()))
     })
 }
+
+/// Takes a cookie out of a request, every one of its name, and returns the first value.
+pub fn take_cookie(fields: &mut HeaderMap, name: &str) -> Option<Vec<u8>> {
+    let value = cookies(fields).find(|(known, _)| *known == name.as_bytes())?.1.to_vec();
+    let kept = |pair: &&[u8]| {
+        let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
+        let known = pair.get(..end).unwrap_or_default().trim_ascii();
+        known != name.as_bytes() && !pair.trim_ascii().is_empty()
+    };
+    let mut lines = Vec::new();
+    for line in fields.get_all(COOKIE) {
+        let pairs = line.as_bytes().split(|byte| *byte == b';').filter(kept);
+        let pairs: Vec<&[u8]> = pairs.map(<[u8]>::trim_ascii).collect();
+        // Pieces of a valid value are valid.
+        let line = HeaderValue::from_bytes(&pairs.join(&b"; "[..]));
+        lines.extend(line.ok().filter(|line| !line.is_empty()));
+    }
+    fields.remove(COOKIE);
+    for line in lines {
+        fields.append(COOKIE, line);
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_that_is_taken_leaves_the_others_as_they_were() {
+        let mut fields = HeaderMap::new();
+        for line in ["a=1; mine=x; b=2", "mine=y", "c; ;minefield=3"] {
+            fields.append(COOKIE, HeaderValue::from_static(line));
+        }
+        assert_eq!(take_cookie(&mut fields, "mine").as_deref(), Some(&b"x"[..]));
+        let left: Vec<_> = fields.get_all(COOKIE).iter().collect();
+        assert_eq!(left, ["a=1; b=2", "c; minefield=3"]);
+        assert_eq!(take_cookie(&mut fields, "mine"), None);
+        let mut alone = HeaderMap::from_iter([(COOKIE, HeaderValue::from_static("mine=x"))]);
+        take_cookie(&mut alone, "mine");
+        assert!(alone.is_empty(), "a request without cookies may be shared");
+    }
+}

@@ -21,7 +21,7 @@ use http::{HeaderMap, Method, Uri, Version};
 
 pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
-pub use cookies::cookies;
+pub use cookies::{cookies, take_cookie};
 pub use encoding::Encoding;
 pub use lines::{OwnLines, field_lines};
 pub use priority::Priority;

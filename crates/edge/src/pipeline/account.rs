@@ -117,6 +117,12 @@ impl Account<'_> {
     fn write(&self, traffic: &RouteTraffic, log: Option<&AccessLog>, bytes: u64, ended: Ended) {
         let total = clock::now().saturating_duration_since(self.exchange.began());
         traffic.record(self.status, self.notes.outcome, bytes, total);
+        if let Some(arm) = self.notes.arm {
+            let arms = self.site.and_then(|site| site.arms.as_deref());
+            if let Some(site) = arms.and_then(|arms| arms.site(arm)) {
+                site.traffic.record(self.status, self.notes.outcome, bytes, total);
+            }
+        }
         let Some(log) = log.filter(|log| log.is_on()) else { return };
         log.write(&Record {
             exchange: self.exchange,

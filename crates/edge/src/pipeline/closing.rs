@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Side};
 use crate::exchange::{Answer, Exchange};
 use crate::identity::X_REQUEST_ID;
 use crate::route;
+use crate::split::Arm;
 use crate::traffic::Outcome;
 
 /// What the rooms note of a request for its end.
@@ -26,6 +27,8 @@ pub(super) struct Notes {
     pub(super) seat: Option<admit::Limit>,
     /// Its route, as a place among the sites of the snapshot.
     pub(super) site: Option<usize>,
+    /// Its arm, if the route is split.
+    pub(super) arm: Option<Arm>,
     /// What the cache did.
     pub(super) outcome: Outcome,
     /// The same in the words of RFC 9211.
@@ -38,6 +41,7 @@ impl Default for Notes {
             standing: None,
             seat: None,
             site: None,
+            arm: None,
             outcome: Outcome::None,
             status: CacheStatus::own(),
         }
@@ -55,6 +59,10 @@ pub(super) fn close(
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
     if let Some(site) = site.filter(|site| !site.route.answer_fields.is_empty()) {
         route::edit_answer(&site.route.answer_fields, answer);
+    }
+    let arms = site.and_then(|site| site.arms.as_deref());
+    if let (Some(arm), Some(arms)) = (notes.arm, arms) {
+        arms.tell(arm, exchange.borrow(), answer);
     }
     sign(exchange.borrow(), &notes, answer);
     account::keep(edge, snapshot, exchange, notes, answer);

@@ -148,6 +148,14 @@ fn walk(
         return Ok(Way::Answered(Answer::new(Body::Empty).with_status(StatusCode::NO_CONTENT)));
     }
 
+    let site = match &site.arms {
+        None => site,
+        // Its arm stands for the site from here on: key, fill and origin are the arm's own.
+        Some(arms) => {
+            let arm = *notes.arm.insert(arms.enter(exchange));
+            arms.site(arm).unwrap_or(site)
+        }
+    };
     let question = match question::of(site, exchange)? {
         Question::Cacheable(question) => question,
         // Nothing of it may be stored or served from the store: it goes straight through.

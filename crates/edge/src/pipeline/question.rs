@@ -2,7 +2,7 @@
 
 use http::{Method, Uri};
 
-use crate::cache::key::{KeySource, primary_key, shown_target, write_route};
+use crate::cache::key::{KeySource, primary_key, shown_target};
 use crate::cache::rules::{Refusal, RequestView};
 use crate::cache::safety;
 use crate::edge::Site;
@@ -73,9 +73,7 @@ fn cacheable(site: &Site, exchange: &Exchange) -> Cacheable {
     };
     let mut key = Vec::with_capacity(128);
     let query = primary_key(source, policy, &mut key);
-    if let Some(name) = site.route.keyed_name() {
-        write_route(name, &mut key);
-    }
+    site.write_key(&mut key);
     let is_changed = query.as_deref() != head.uri.query();
     let shown = is_changed.then(|| shown_target(&head.uri, query.as_deref()));
     Cacheable { key, shown }

@@ -10,6 +10,7 @@
 //! The order of the file is the law: the first route that matches decides, whatever its kind.
 
 mod act;
+mod draw;
 mod expand;
 mod index;
 mod table;
@@ -20,6 +21,7 @@ mod table_tests;
 use http::HeaderName;
 
 pub use act::{edit, edit_answer};
+pub use draw::Draw;
 pub use table::Table;
 
 use crate::config::route::Route;

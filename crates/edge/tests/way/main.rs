@@ -19,6 +19,7 @@ mod reloading;
 mod schemes;
 mod sharing;
 mod shedding;
+mod split;
 mod streaming;
 mod support;
 mod throttled;

@@ -26,6 +26,37 @@ pub(crate) struct World {
     seen: Seen,
 }
 
+/// Another origin beside that of a world.
+#[derive(Clone)]
+pub(crate) struct Other {
+    pub(crate) settings: Arc<Origin>,
+    seen: Seen,
+}
+
+impl Other {
+    /// Starts one, within the runtime of a world.
+    pub(crate) fn start(name: &str, answers: Answers) -> Other {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = listener.local_addr().expect("bound").port();
+        listener.set_nonblocking(true).expect("it can be");
+        let listener = TcpListener::from_std(listener).expect("within a runtime");
+        let seen = Seen::default();
+        tokio::spawn(origin(listener, answers, seen.clone()));
+        let server = Server::plain(Address::Tcp("127.0.0.1".into(), port));
+        Other { settings: Arc::new(Origin::new(name, vec![server])), seen }
+    }
+
+    /// Requests that it has seen.
+    pub(crate) fn asked(&self) -> usize {
+        self.seen.asked.load(Ordering::SeqCst)
+    }
+
+    /// Heads of the requests that it has seen.
+    pub(crate) fn heads(&self) -> Vec<String> {
+        self.seen.heads.lock().expect("no panic").clone()
+    }
+}
+
 /// What the origin has seen.
 #[derive(Clone, Default)]
 struct Seen {

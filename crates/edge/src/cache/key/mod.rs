@@ -93,6 +93,12 @@ pub fn write_route(name: &str, key: &mut Vec<u8>) {
     key.extend_from_slice(name.as_bytes());
 }
 
+/// Adds an arm of a split route to a key: two applications never share an answer.
+pub fn write_arm(origin: &str, key: &mut Vec<u8>) {
+    key.extend_from_slice(b"\n%");
+    key.extend_from_slice(origin.as_bytes());
+}
+
 /// The part of a key that every request for the same URL shares, whatever fields and cookies say.
 pub fn url_of(key: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'\n', key).unwrap_or(key.len());

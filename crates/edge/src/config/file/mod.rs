@@ -19,6 +19,7 @@ mod rooms;
 mod routes;
 mod setting;
 mod shadow;
+mod splits;
 mod terms;
 
 use std::fmt;

@@ -15,7 +15,7 @@ use super::reference::{ANSWER, FIELDS, REDIRECT, ROUTE};
 use super::rooms::readable;
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
-use super::{SetBy, shadow};
+use super::{SetBy, shadow, splits};
 use crate::config::origin::Origin;
 use crate::config::policy::Policy;
 use crate::config::rate::Rate;
@@ -129,7 +129,7 @@ fn route<'t>(
     known: &Known<'_>,
 ) -> Route {
     let path = reader.get(section, "path", Path(PathRule::Any)).0;
-    Route {
+    let mut route = Route {
         name,
         scheme: reader.get(section, "scheme", None),
         hosts: hosts(reader, section),
@@ -137,6 +137,7 @@ fn route<'t>(
         fields: named_values(reader, section, "fields"),
         cookies: named_values(reader, section, "cookies"),
         action: action(reader, section, &path, known),
+        split: None,
         policy: policy(reader, section, known),
         rewrite: rewrite(reader, section, &path),
         request_fields: edits(reader, section, "request_fields"),
@@ -147,7 +148,9 @@ fn route<'t>(
             .map(|size| size.0),
         rates: rates(reader, section, known),
         path,
-    }
+    };
+    route.split = splits::read(reader, section, &route.action, known.origins);
+    route
 }
 
 fn hosts<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<HostRule> {

@@ -65,6 +65,27 @@ pub const ROUTE: Section = Section {
             example: r#""app""#,
         },
         Key {
+            name: "split",
+            kind: "table",
+            default: "{}",
+            doc: "Other origins and the percentage of clients that they take (two digits behind the point count); what is left of 100 goes to `origin`. Arms never share a stored answer. A share that changes moves as few clients as it can.",
+            example: "{ canary = 5 }",
+        },
+        Key {
+            name: "sticky",
+            kind: "`cookie`, `address` or `off`",
+            default: "\"cookie\"",
+            doc: "What keeps a client in its arm of a `split`: a cookie of the edge, which neither cache nor origin sees; its address (of IPv6 the first 64 bits); or nothing, so that each request is drawn anew.",
+            example: "\"address\"",
+        },
+        Key {
+            name: "sticky_cookie",
+            kind: "name",
+            default: "\"forebay-split\"",
+            doc: "Name of that cookie. Routes that name the same keep a client in arms of the same names.",
+            example: "\"_arm\"",
+        },
+        Key {
             name: "redirect",
             kind: "target or table",
             default: "none",
