@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 
 /// Where one server is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +57,22 @@ pub enum Balance {
     /// The less busy of two drawn by weight ("power of two choices").
     #[default]
     LeastInFlight,
+    /// The same server for the same thing, while that server has no more than its share.
+    Hash,
+}
+
+/// What a server is found by, if it is found by hash.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum HashBy {
+    /// Authority, path and query as the origin is shown them.
+    #[default]
+    Url,
+    /// The client's address.
+    Address,
+    /// A field of the request; the address if it has none.
+    Field(HeaderName),
+    /// A cookie of the request; the address if it has none.
+    Cookie(String),
 }
 
 /// Active probes.
@@ -107,6 +123,9 @@ pub const MAX_IN_FLIGHT: usize = 1_024;
 /// K of adaptive throttling ("Site Reliability Engineering", chapter 21): an origin is sent at most so many
 /// times what it takes. Less sheds sooner, more lets the origin refuse more by itself.
 pub const THROTTLE_FACTOR: f64 = 2.0;
+/// Load of a server above which hashing goes on to the next, as a factor of the mean (Mirrokni, Thorup and
+/// Zadimoghaddam, "Consistent Hashing with Bounded Loads").
+pub const HASH_BOUND: f64 = 1.25;
 /// Failures in a row that open a server's breaker (passive health).
 pub const BREAKER_FAILURES: u32 = 5;
 /// Time that a breaker stays open before one request may try.
@@ -123,6 +142,12 @@ pub struct Origin {
     pub servers: Vec<Server>,
     /// Choice among them.
     pub balance: Balance,
+    /// What a server is found by, if it is found by hash.
+    pub hash_by: HashBy,
+    /// Load above which hashing goes on to the next server.
+    pub hash_bound: Factor,
+    /// Time in which the share of a server that becomes well, or is new, grows to the whole.
+    pub slow_start: Option<Duration>,
     /// Probes; `None` leaves passive health alone.
     pub probe: Option<Probe>,
     /// Host to send in place of the client's.
@@ -164,6 +189,9 @@ impl Origin {
             name: name.into(),
             servers,
             balance: Balance::default(),
+            hash_by: HashBy::default(),
+            hash_bound: Factor(HASH_BOUND),
+            slow_start: None,
             probe: None,
             host: None,
             failover_statuses: Vec::new(),

@@ -128,6 +128,8 @@ pub struct Ask {
     pub upgrade: Option<http::HeaderValue>,
     /// What whoever waits for it has to lose.
     pub priority: Priority,
+    /// What its server is found by, if the origin goes by that.
+    pub affinity: u64,
 }
 
 impl Ask {

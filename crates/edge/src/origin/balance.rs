@@ -45,6 +45,11 @@ impl Schedule {
         }
     }
 
+    /// A number from 0 up to 1.
+    pub(super) fn chance(&self) -> f64 {
+        unit(mix(self.draws.fetch_add(STEP, Ordering::Relaxed)))
+    }
+
     fn from(&self, drawn: u64, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
         let count = self.turns.len();
         let mixed = mix(drawn);
@@ -52,6 +57,51 @@ impl Schedule {
         let turn = |offset: usize| self.turns.get((start + offset) % count).copied();
         (0..count).filter_map(turn).find(|server| is_usable(*server))
     }
+}
+
+/// A number between 0 and 1, neither of them.
+fn unit(mixed: u64) -> f64 {
+    let upper = u32::try_from(mixed >> 32).unwrap_or_default();
+    (f64::from(upper) + 0.5) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// What a thing that a server is found by, or a server, is in numbers: the same in every process.
+pub(super) fn digest(pieces: &[&[u8]]) -> u64 {
+    let mut state = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in pieces.iter().flat_map(|piece| piece.iter().chain(&[0])) {
+        state = (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    mix(state)
+}
+
+/// A server that may be found by hash.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// Its place in the group.
+    pub(super) at: usize,
+    /// Digest of its name.
+    pub(super) seed: u64,
+    /// Its share.
+    pub(super) weight: f64,
+    /// Requests in flight.
+    pub(super) load: u32,
+}
+
+/// The server for `thing`: the first in the order of weighted rendezvous hashing that has, this request
+/// included, no more than `bound` times what its weight is of all requests in flight. The order of two
+/// servers depends on nothing but them, so that one that comes or goes moves only what it takes or had.
+pub(super) fn by_hash(thing: u64, candidates: &[Candidate], bound: f64) -> Option<usize> {
+    let weights: f64 = candidates.iter().map(|server| server.weight).sum();
+    let in_flight: f64 = candidates.iter().map(|server| f64::from(server.load)).sum();
+    let has_room = |server: &&Candidate| {
+        let most = (bound * (in_flight + 1.0) * server.weight / weights).ceil();
+        f64::from(server.load) + 1.0 <= most
+    };
+    let score = |server: &Candidate| server.weight / -unit(mix(thing ^ server.seed)).ln();
+    let best = |a: &&Candidate, b: &&Candidate| score(a).total_cmp(&score(b));
+    let first = candidates.iter().filter(has_room).max_by(best);
+    // With a bound above 1 there is always one with room; rounding must not make it nobody.
+    first.or_else(|| candidates.iter().max_by(best)).map(|server| server.at)
 }
 
 fn mix(mut x: u64) -> u64 {
@@ -119,7 +169,58 @@ mod tests {
         assert!(seen.iter().all(|count| (800..1200).contains(count)), "{seen:?}");
     }
 
+    fn servers(names: &[u8], load: u32) -> Vec<Candidate> {
+        let server = |(at, name): (usize, &u8)| {
+            let seed = digest(&[&[*name]]);
+            Candidate { at, seed, weight: 1.0, load }
+        };
+        names.iter().enumerate().map(server).collect()
+    }
+
+    fn found(thing: u32, names: &[u8]) -> u8 {
+        let thing = digest(&[&thing.to_be_bytes()]);
+        names[by_hash(thing, &servers(names, 0), 1.25).expect("there are servers")]
+    }
+
+    #[test]
+    fn things_are_spread_by_weight() {
+        let mut all = servers(b"abc", 0);
+        all[2].weight = 2.0;
+        let mut seen = [0; 3];
+        for thing in 0..8_000_u32 {
+            seen[by_hash(digest(&[&thing.to_be_bytes()]), &all, 100.0).expect("one")] += 1;
+        }
+        assert!(seen[..2].iter().all(|count| (1_800..2_200).contains(count)), "{seen:?}");
+    }
+
+    #[test]
+    fn nobody_is_given_more_than_the_bound() {
+        let mut all = servers(b"abcdefgh", 0);
+        let thing = digest(&[b"what everybody wants"]);
+        for sent in 1..=800_u32 {
+            let at = by_hash(thing, &all, 1.25).expect("there is room");
+            all[at].load += 1;
+            let most = (1.25 * f64::from(sent) / 8.0).ceil();
+            assert!(all.iter().all(|server| f64::from(server.load) <= most), "{sent}: {all:?}");
+        }
+        let used = all.iter().filter(|server| server.load >= 100).count();
+        assert!((6..=7).contains(&used), "the first have all they may: {all:?}");
+    }
+
     proptest! {
+        #[test]
+        fn a_server_that_goes_or_comes_moves_only_what_it_has(
+            names in proptest::sample::subsequence((0..64_u8).collect::<Vec<_>>(), 2..20),
+            gone in any::<proptest::sample::Index>(),
+        ) {
+            let gone = names[gone.index(names.len())];
+            let left: Vec<u8> = names.iter().copied().filter(|name| *name != gone).collect();
+            for thing in 0..200 {
+                let (before, after) = (found(thing, &names), found(thing, &left));
+                prop_assert!(before == after || before == gone, "{thing}: {before} to {after}");
+            }
+        }
+
         #[test]
         fn what_is_not_usable_is_never_chosen(
             weights in proptest::collection::vec(0_u32..100_000, 1..8), sick in 0_usize..8,

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 
+/// Part of its share that a server is given at once: with less nothing would show that it is well.
+const LEAST_SHARE: f64 = 0.1;
+
 /// Where a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Breaker {
@@ -27,6 +30,8 @@ pub(super) struct Health {
     /// While not 0, the breaker is open until then; whoever moves it on holds the trial.
     open_until_ms: AtomicU64,
     sick_since_ms: AtomicU64,
+    /// Since when it is well, where that is worth knowing; 0 is since ever.
+    well_since_ms: AtomicU64,
 }
 
 /// A change worth telling.
@@ -96,6 +101,21 @@ impl Health {
         }
     }
 
+    /// It became well, or is new: its share grows from here on.
+    pub(super) fn warm_up(&self, now_ms: u64) {
+        self.well_since_ms.store(now_ms.max(1), Ordering::Relaxed);
+    }
+
+    /// What part of its share it is given, `LEAST_SHARE` at first and 1 in the end.
+    pub(super) fn warmth(&self, now_ms: u64, slow_start: Duration) -> f64 {
+        let since = self.well_since_ms.load(Ordering::Relaxed);
+        if since == 0 {
+            return 1.0;
+        }
+        let for_ms = Duration::from_millis(now_ms.saturating_sub(since));
+        (for_ms.as_secs_f64() / slow_start.as_secs_f64().max(0.001)).clamp(LEAST_SHARE, 1.0)
+    }
+
     /// True while probes say so.
     pub(super) fn is_sick(&self) -> bool {
         self.sick_since_ms.load(Ordering::Relaxed) != 0
@@ -161,6 +181,16 @@ mod tests {
         assert!(!health.may_send(10_099, OPEN_FOR));
         assert!(health.may_send(10_100, OPEN_FOR));
         assert!(health.may_send(15_100, OPEN_FOR), "the trial before never reported");
+    }
+
+    #[test]
+    fn the_share_of_a_server_that_became_well_grows() {
+        let (health, time) = (Health::default(), Duration::from_secs(10));
+        let near = |now_ms, share: f64| (health.warmth(now_ms, time) - share).abs() < 1e-9;
+        assert!(near(1_000, 1.0), "at the start nobody is colder than another");
+        health.warm_up(1_000);
+        assert!(near(1_000, 0.1) && near(2_000, 0.1) && near(6_000, 0.5), "it grows");
+        assert!(near(11_000, 1.0) && near(999_000, 1.0), "to the whole");
     }
 
     #[test]

@@ -347,6 +347,7 @@ mod tests {
             body,
             upgrade: None,
             priority: crate::exchange::Priority::default(),
+            affinity: 0,
         };
         let outgoing = Outgoing::new(ask, None).expect("lawful");
         let mut head = Vec::new();

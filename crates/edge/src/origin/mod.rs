@@ -15,6 +15,7 @@ mod attempt;
 mod balance;
 mod budget;
 pub mod child;
+mod choice;
 mod connect;
 mod content;
 mod deadline;
@@ -41,12 +42,14 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
 use http::HeaderValue;
 
 use crate::config::origin::Origin;
 use crate::error::Source;
+use health::since_start;
 use server::{Identity, Server};
 use upstream::Member;
 
@@ -236,9 +239,15 @@ fn build(
         let identity = Identity::of(settings)?;
         let same = |member: &&Member| member.server.identity == identity;
         let kept = before.and_then(|before| before.members.iter().find(same));
-        let server = match kept {
-            Some(member) => Arc::clone(&member.server),
-            None => Arc::new(Server::new(settings, identity)?),
+        let server = if let Some(member) = kept {
+            Arc::clone(&member.server)
+        } else {
+            let server = Server::new(settings, identity)?;
+            if before.is_some() {
+                // Its caches are cold beside those of the others.
+                server.health.warm_up(since_start(clock::now()));
+            }
+            Arc::new(server)
         };
         members.push(Member { server, weight: settings.weight, group: settings.group });
     }

@@ -98,6 +98,7 @@ async fn ask(upstream: &Arc<Upstream>) -> String {
         body: Body::Empty,
         upgrade: None,
         priority: Priority::default(),
+        affinity: 0,
     };
     let answer = upstream.fetch(ask).await.expect("an answer");
     let content = answer.body.collect().await.expect("whole content").to_bytes();

@@ -129,6 +129,7 @@ impl Prober {
             format!("`{}` is sick: {error}", server.label)
         } else {
             server.health.rise();
+            server.health.warm_up(since_start(clock::now()));
             format!("`{}` is well again", server.label)
         };
         if let Some(upstream) = self.upstream.upgrade() {
@@ -160,6 +161,7 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
         body: Body::Empty,
         upgrade: None,
         priority: Priority::default(),
+        affinity: 0,
     };
     let mut outgoing = Outgoing::new(ask, None)?;
     let status = match protocol {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 use forebay_signals::counter::Counter;
@@ -12,25 +11,21 @@ use http::HeaderValue;
 
 use super::balance::Schedule;
 use super::budget::Budget;
-use super::health::{Breaker, Change, since_start};
+use super::health::{Change, since_start};
 use super::message::Outgoing;
 use super::overload;
 use super::server::Server;
 use super::throttle::{Outcome, Step, Throttle};
 use super::walk::Walk;
-use crate::config::origin::{Balance, Factor, Origin};
+use crate::config::origin::{Factor, Origin};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Priority};
-
-/// Time between requests that are sent although probes call every server sick: enough to notice that
-/// it is the probe that is wrong.
-const LAST_RESORT_EVERY: Duration = Duration::from_secs(1);
 
 /// One origin, shared by all cores.
 pub struct Upstream {
     pub(super) settings: Arc<Origin>,
     pub(super) members: Vec<Member>,
-    groups: Vec<Group>,
+    pub(super) groups: Vec<Group>,
     host: Option<HeaderValue>,
     pub(super) running: Arc<Running>,
     journal: Arc<Journal>,
@@ -42,7 +37,7 @@ pub(super) struct Running {
     pub(super) in_flight: AtomicUsize,
     pub(super) budget: Budget,
     pub(super) throttle: Throttle,
-    last_resort_ms: AtomicU64,
+    pub(super) last_resort_ms: AtomicU64,
     pub(super) counts: Counts,
 }
 
@@ -53,9 +48,9 @@ pub(super) struct Member {
     pub(super) group: u8,
 }
 
-struct Group {
-    members: Vec<usize>,
-    schedule: Schedule,
+pub(super) struct Group {
+    pub(super) members: Vec<usize>,
+    pub(super) schedule: Schedule,
 }
 
 /// What an origin counts.
@@ -232,8 +227,9 @@ impl Upstream {
 
     fn walk(self: &Arc<Self>, ask: Ask) -> Result<Box<Walk<'_>>, Error> {
         let ticket = Ticket::enter(self)?;
+        let affinity = ask.affinity;
         let outgoing = Outgoing::new(ask, self.host.as_ref())?;
-        Ok(Box::new(Walk::new(self, ticket, outgoing)))
+        Ok(Box::new(Walk::new(self, ticket, affinity, outgoing)))
     }
 
     /// True when the next request would be refused: misses are shed then, hits flow on.
@@ -263,66 +259,10 @@ impl Upstream {
         chosen
     }
 
-    /// A server that may be asked now, and leave to ask it: a half-open breaker gives it once.
-    pub(super) fn choose(&self, tried: &[usize], now: Instant) -> Option<usize> {
-        let now_ms = since_start(now);
-        let open_for = self.settings.breaker_open_for;
-        let mut refused: Vec<usize> = Vec::new();
-        for group in &self.groups {
-            loop {
-                let is_usable = |at: usize| {
-                    let member = group.members[at];
-                    let health = &self.members[member].server.health;
-                    health.breaker(now_ms) != Breaker::Open
-                        && !health.is_sick()
-                        && !tried.contains(&member)
-                        && !refused.contains(&member)
-                };
-                let Some(at) = self.pick(group, is_usable) else { break };
-                let member = group.members[at];
-                if self.members[member].server.health.may_send(now_ms, open_for) {
-                    return Some(member);
-                }
-                refused.push(member);
-            }
-        }
-        self.last_resort(tried, now_ms)
-    }
-
-    fn pick(&self, group: &Group, is_usable: impl Fn(usize) -> bool) -> Option<usize> {
-        if group.members.len() == 1 {
-            let has_weight = self.members[group.members[0]].weight > 0;
-            return (has_weight && is_usable(0)).then_some(0);
-        }
-        match self.settings.balance {
-            Balance::RoundRobin => group.schedule.in_turn(is_usable),
-            Balance::LeastInFlight => group.schedule.less_busy(is_usable, |at| {
-                let member = &self.members[group.members[at]];
-                let in_flight = member.server.in_flight.load(Ordering::Relaxed) as u64;
-                (in_flight + 1) * 1_000 / u64::from(member.weight.max(1))
-            }),
-        }
-    }
-
-    /// Probes call all servers sick: the one that is sick for longest is asked, seldom.
-    fn last_resort(&self, tried: &[usize], now_ms: u64) -> Option<usize> {
-        let members = self.members.iter().enumerate();
-        let sick = members.filter(|(i, member)| member.weight > 0 && !tried.contains(i));
-        let sick = sick.filter_map(|(i, member)| Some((member.server.health.sick_since_ms()?, i)));
-        let (_, member) = sick.min()?;
-        let last = self.running.last_resort_ms.load(Ordering::Relaxed);
-        let every = u64::try_from(LAST_RESORT_EVERY.as_millis()).unwrap_or(u64::MAX);
-        let is_due = last == 0 || now_ms.saturating_sub(last) >= every;
-        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-        let is_mine = is_due
-            && self.running.last_resort_ms.compare_exchange(last, now_ms, set, fetch).is_ok();
-        let health = &self.members[member].server.health;
-        (is_mine && health.may_send(now_ms, self.settings.breaker_open_for)).then_some(member)
-    }
-
     pub(super) fn server_succeeded(&self, member: usize) {
         let server = &self.members[member].server;
         if server.health.succeeded() == Change::Closed {
+            server.health.warm_up(since_start(clock::now()));
             self.tell(&format!("breaker of `{}` closed", server.label));
         }
     }

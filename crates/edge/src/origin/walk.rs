@@ -19,6 +19,7 @@ use crate::exchange::{Answer, Body};
 pub(super) struct Walk<'a> {
     upstream: &'a Upstream,
     ticket: Ticket,
+    affinity: u64,
     attempt: Attempt,
     sender: Option<Arc<Sender>>,
     tried: Vec<usize>,
@@ -41,11 +42,17 @@ enum Next {
 }
 
 impl<'a> Walk<'a> {
-    pub(super) fn new(upstream: &'a Upstream, ticket: Ticket, outgoing: Outgoing) -> Walk<'a> {
+    pub(super) fn new(
+        upstream: &'a Upstream,
+        ticket: Ticket,
+        affinity: u64,
+        outgoing: Outgoing,
+    ) -> Walk<'a> {
         let began = clock::now();
         Walk {
             upstream,
             ticket,
+            affinity,
             sender: outgoing.sender(),
             attempt: Attempt::new(outgoing),
             tried: Vec::new(),
@@ -57,7 +64,7 @@ impl<'a> Walk<'a> {
 
     pub(super) async fn run(&mut self) -> Result<Reply, Error> {
         let settings = &self.upstream.settings;
-        let Some(mut member) = self.upstream.choose(&[], self.began) else {
+        let Some(mut member) = self.upstream.choose(self.affinity, &[], self.began) else {
             return Err(Error::new(ErrorKind::OriginUnavailable, "no server may be asked"));
         };
         let mut now = self.began;
@@ -123,14 +130,14 @@ impl<'a> Walk<'a> {
         if next == Next::AtOnce {
             self.attempt.reuse = Reuse::Never;
         }
-        let (upstream, tried) = (self.upstream, &self.tried);
+        let (upstream, affinity, tried) = (self.upstream, self.affinity, &self.tried);
         let choose = || match next {
             Next::AtOnce => Some(member),
             Next::AnyServer => {
-                let other = upstream.choose(tried, now);
-                other.or_else(|| upstream.choose(&[], now))
+                let other = upstream.choose(affinity, tried, now);
+                other.or_else(|| upstream.choose(affinity, &[], now))
             }
-            Next::OtherServer | Next::Nowhere => upstream.choose(tried, now),
+            Next::OtherServer | Next::Nowhere => upstream.choose(affinity, tried, now),
         };
         let other = if is_free { choose() } else { upstream.retry(choose) };
         other.ok_or(error)
@@ -155,7 +162,7 @@ impl<'a> Walk<'a> {
         if !self.attempt.may_go_again() || self.tries_left == 0 {
             return None;
         }
-        self.upstream.retry(|| self.upstream.choose(&self.tried, clock::now()))
+        self.upstream.retry(|| self.upstream.choose(self.affinity, &self.tried, clock::now()))
     }
 
     /// The answer, with the connection as its content as long as that is still to be read.

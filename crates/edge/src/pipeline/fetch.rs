@@ -424,6 +424,7 @@ fn unconditional(ask: &Ask) -> Ask {
         body: Body::Empty,
         upgrade: None,
         priority: ask.priority,
+        affinity: ask.affinity,
     }
 }
 

@@ -113,6 +113,7 @@ pub(super) fn ask(
     }
     crate::compress::toward_origin(&mut fields);
     let own = introduce(exchange, shows, &mut fields);
+    let affinity = site.upstream.as_ref().map_or(0, |upstream| upstream.affinity(exchange, &uri));
     let mut ask = Ask {
         method: head.method.clone(),
         uri,
@@ -122,6 +123,7 @@ pub(super) fn ask(
         body: crate::exchange::Body::Empty,
         upgrade: None,
         priority,
+        affinity,
     };
     if !site.route.request_fields.is_empty() {
         route::edit(&site.route.request_fields, ask.fields_mut());

@@ -150,6 +150,7 @@ pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
         body,
         upgrade: None,
         priority: Priority::default(),
+        affinity: 0,
     }
 }
 

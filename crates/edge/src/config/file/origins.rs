@@ -10,7 +10,7 @@ use super::problem::Wrong;
 use super::reader::{Given, Reader, Section, Table};
 use super::reference::{ORIGIN, PROBE, SERVER};
 use super::rooms::{number, readable, time};
-use super::setting::{OrOff, text, within};
+use super::setting::{OrOff, Positive, text, within};
 use crate::config::origin::{Address, Origin, Probe, Server, Speaks, Tls};
 
 const URL_HINT: &str = "write `http://10.0.0.5:3000`, `https://app.example`, \
@@ -61,6 +61,10 @@ fn origin<'t>(reader: &mut Reader<'t>, section: &Section<'t>, name: &str) -> Ori
     let mut origin = Origin::new(name, Vec::new());
     origin.servers = servers(reader, section);
     origin.balance = reader.get(section, "balance", origin.balance);
+    origin.hash_by = reader.get(section, "hash_by", origin.hash_by);
+    origin.hash_bound = reader.get(section, "hash_bound", origin.hash_bound);
+    let slow_start = OrOff(origin.slow_start.map(Positive));
+    origin.slow_start = reader.get(section, "slow_start", slow_start).0.map(|time| time.0);
     origin.probe = probe(reader, section);
     origin.host = reader.get(section, "host", origin.host);
     origin.failover_statuses =

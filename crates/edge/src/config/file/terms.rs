@@ -9,7 +9,7 @@ use super::problem::Wrong;
 use super::setting::{Setting, text, word, written};
 use crate::config::admit::{ForwardedField, Proxy};
 use crate::config::log::Format;
-use crate::config::origin::Balance;
+use crate::config::origin::{Balance, HashBy};
 use crate::config::rate::RateKey;
 use crate::config::route::{HostRule, PathRule, Segment};
 use crate::exchange::{Encoding, Scheme};
@@ -97,8 +97,11 @@ impl Setting for Format {
 
 impl Setting for Balance {
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Balance, Wrong> {
-        let known =
-            [("least-in-flight", Balance::LeastInFlight), ("round-robin", Balance::RoundRobin)];
+        let known = [
+            ("least-in-flight", Balance::LeastInFlight),
+            ("round-robin", Balance::RoundRobin),
+            ("hash", Balance::Hash),
+        ];
         word(value, &known)
     }
 
@@ -106,6 +109,30 @@ impl Setting for Balance {
         match self {
             Balance::LeastInFlight => "\"least-in-flight\"".into(),
             Balance::RoundRobin => "\"round-robin\"".into(),
+            Balance::Hash => "\"hash\"".into(),
+        }
+    }
+}
+
+impl Setting for HashBy {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<HashBy, Wrong> {
+        const HINT: &str = "write `url`, `address`, `field:x-tenant` or `cookie:session`";
+        let text = text(value, "something to hash", HINT)?;
+        match text.split_once(':') {
+            None if text == "url" => Ok(HashBy::Url),
+            None if text == "address" => Ok(HashBy::Address),
+            Some(("field", name)) => Ok(HashBy::Field(field_name(name)?)),
+            Some(("cookie", name)) if !name.is_empty() => Ok(HashBy::Cookie(name.to_owned())),
+            _ => Err(Wrong::new(format!("is not something to hash: `{text}`")).hint(HINT)),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            HashBy::Url => "\"url\"".into(),
+            HashBy::Address => "\"address\"".into(),
+            HashBy::Field(name) => format!("\"field:{name}\""),
+            HashBy::Cookie(name) => format!("\"cookie:{name}\""),
         }
     }
 }

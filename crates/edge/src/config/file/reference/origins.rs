@@ -24,10 +24,31 @@ pub const ORIGIN: Section = Section {
         },
         Key {
             name: "balance",
-            kind: "`least-in-flight` or `round-robin`",
+            kind: "`least-in-flight`, `round-robin` or `hash`",
             default: r#""least-in-flight""#,
-            doc: "How a server is chosen: the less busy of two drawn by weight, or in turn.",
+            doc: "How a server is chosen: the less busy of two drawn by weight; in turn; or the same server for the same `hash_by`.",
             example: r#""round-robin""#,
+        },
+        Key {
+            name: "hash_by",
+            kind: "`url`, `address`, `field:NAME` or `cookie:NAME`",
+            default: r#""url""#,
+            doc: "What `balance = \"hash\"` goes by: the URL as the origin is shown it, the client's address, a field or a cookie (without it, the address). A server that comes or goes moves only what it takes or had.",
+            example: r#""cookie:session""#,
+        },
+        Key {
+            name: "hash_bound",
+            kind: "factor",
+            default: "1.25",
+            doc: "With `balance = \"hash\"`, a server with more requests in flight than so many times the mean is passed over for the next.",
+            example: "2.0",
+        },
+        Key {
+            name: "slow_start",
+            kind: "duration or `off`",
+            default: r#""off""#,
+            doc: "Time in which a server that becomes well again, or is new after a reload, grows from a tenth of its share to the whole.",
+            example: r#""30s""#,
         },
         Key {
             name: "probe",
