@@ -33,6 +33,15 @@ pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
     }
 }
 
+/// Puts one route or all of them in maintenance, or ends that.
+pub fn maintenance(edge: &Edge, route: Option<&str>, is_on: bool) -> Result<(), String> {
+    edge.maintenance.act(&edge.snapshot().config, route, is_on)?;
+    let what = route.map_or_else(|| "all routes".to_owned(), |route| format!("route `{route}`"));
+    let state = if is_on { "begun" } else { "ended" };
+    edge.journal.write("operator", format!("maintenance {state}: {what}"));
+    Ok(())
+}
+
 /// What the cache makes of a request, and why.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Why {

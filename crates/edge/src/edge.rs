@@ -23,6 +23,7 @@ use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::exchange::{Encoding, Scheme};
 use crate::listen::{self, Entrance, OpenError};
+use crate::maintenance::Maintenance;
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
 use crate::route::{Draw, Table};
@@ -44,6 +45,8 @@ pub struct Edge {
     pub in_flight: InFlight,
     /// Purges that clients and operators wait for.
     pub(crate) purging: Arc<Semaphore>,
+    /// What operators have closed.
+    pub maintenance: Maintenance,
     /// Who changed what.
     pub journal: Arc<Journal>,
     /// Begun when the process is told to go.
@@ -214,6 +217,8 @@ impl Edge {
         let settings = &snapshot.config;
         let set_cores = settings.listen.cores;
         let entrance = Entrance::open(&settings.listen, &settings.admit_at_the_door(), cores)?;
+        let maintenance = Maintenance::default();
+        maintenance.settle(settings);
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
@@ -221,6 +226,7 @@ impl Edge {
             traffic,
             in_flight: InFlight::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
+            maintenance,
             journal,
             drain: Drain::default(),
             started: clock::now(),
@@ -293,6 +299,7 @@ impl Edge {
                  the start, and no part of it holds more)"
             ));
         }
+        self.maintenance.settle(settings);
         self.snapshot.store(Arc::new(snapshot));
         self.reloads.fetch_add(1, Ordering::Relaxed);
         Ok(waiting)

@@ -55,6 +55,8 @@ pub enum ErrorKind {
     Saturated,
     /// The origin takes fewer requests than come, and this one was given up.
     Shed,
+    /// The application is worked on.
+    Maintenance,
     /// The breaker of the origin is open, or no origin is healthy.
     OriginUnavailable,
     /// No connection to the origin could be made.
@@ -99,6 +101,7 @@ impl ErrorKind {
         ErrorKind::RateLimited,
         ErrorKind::Saturated,
         ErrorKind::Shed,
+        ErrorKind::Maintenance,
         ErrorKind::OriginUnavailable,
         ErrorKind::OriginUnreachable,
         ErrorKind::OriginTimeout,
@@ -141,6 +144,7 @@ impl ErrorKind {
             K::RateLimited => (429, "rate-limited", Client, "too many requests, wait a moment"),
             K::Saturated => (503, "saturated", Edge, "too busy at the moment"),
             K::Shed => (503, "shed", Origin, "the application is overloaded"),
+            K::Maintenance => (503, "maintenance", Edge, "closed for maintenance"),
             K::OriginUnavailable => {
                 (503, "origin-unavailable", Origin, "the application is not available")
             }
@@ -182,6 +186,7 @@ impl ErrorKind {
             K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",
             K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",
             K::Shed => "The origin refuses as overloaded more than half of what it is sent (`origin.throttle_factor`); it is sent less until it takes more again. Hits and what may be served stale go on. `forebay status` and the journal say what is shed and since when. Give the application more capacity, or cache more.",
+            K::Maintenance => "The route, or all of them, is in maintenance: by `forebay maintenance on` or by `on` in `[maintenance]` or `maintenance` of the route. `forebay status` says what is. Who must get in belongs into `maintenance.allow`.",
             K::OriginUnavailable => "Every server of the origin is sick, or its breaker is open after `origin.breaker_failures` failures in a row. `forebay status` shows the last error of each.",
             K::OriginUnreachable => "No connection: nobody listens at that address, a firewall drops it, or TLS fails (name, authority). The status names the cause for each server.",
             K::OriginTimeout => "No head of an answer within `origin.try_timeout` (a try) or `origin.total_timeout` (all of them). Look for what is slow in the application before you raise them.",

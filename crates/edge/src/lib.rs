@@ -17,6 +17,7 @@ pub mod forward;
 pub mod http1;
 pub mod identity;
 pub mod listen;
+pub mod maintenance;
 pub mod origin;
 pub mod pipeline;
 mod purge;

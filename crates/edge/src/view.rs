@@ -33,6 +33,9 @@ pub struct Status {
     /// How often clients may ask, and did.
     #[serde(default)]
     pub rates: Vec<crate::admit::RateView>,
+    /// Routes in maintenance.
+    #[serde(default)]
+    pub maintenance: Vec<String>,
     /// By origin.
     pub origins: Vec<OriginView>,
     /// Lines of the access log that were lost.
@@ -82,6 +85,7 @@ pub fn status(edge: &Edge) -> Status {
         cache: edge.cache.view(),
         routes: edge.traffic.all().into_iter().map(|(name, t)| route_status(name, &t)).collect(),
         rates: snapshot.rates.views(),
+        maintenance: edge.maintenance.closed(&snapshot.config),
         origins: snapshot.origins.all().iter().map(|upstream| upstream.view()).collect(),
         log_lines_lost: snapshot.log.lost(),
         journal: edge.journal.newest(10),

@@ -48,6 +48,8 @@ pub(crate) enum Verb {
     Check(Check),
     /// Let the running forebay read its settings again
     Reload(Reload),
+    /// Close a route, or all of them, while an application is worked on
+    Maintenance(Maintenance),
     /// Is it serving, what does the cache do, which origin is sick?
     Status(Status),
     /// Ask about stored answers, and drop them
@@ -209,6 +211,40 @@ pub(crate) struct Reload {
     /// Where.
     #[command(flatten)]
     pub(crate) client: Client,
+}
+
+/// `forebay maintenance`.
+#[derive(Debug, Args)]
+#[command(before_long_help = "\
+Examples:
+  forebay maintenance on                   clients of all routes get 503 and the page of [maintenance]
+  forebay maintenance on --route checkout  those of one route
+  forebay maintenance off                  as before
+
+It holds until it is ended or forebay is started anew; a reload leaves it as it is. Who passes
+meanwhile stands in the settings: `maintenance.allow`.")]
+pub(crate) struct Maintenance {
+    /// Begin it or end it
+    #[arg(value_name = "on|off")]
+    pub(crate) state: Switch,
+    /// One route, by its name; without it all of them
+    #[arg(long, value_name = "NAME")]
+    pub(crate) route: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Switch {
+    /// Begin it.
+    On,
+    /// End it.
+    Off,
 }
 
 /// `forebay status`.

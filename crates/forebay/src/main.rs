@@ -42,6 +42,7 @@ fn perform(cli: Cli) -> Result<ExitCode, Problem> {
         Verb::Demo(demo) => verbs::demo::run(&demo),
         Verb::Check(check) => verbs::check::run(&check),
         Verb::Reload(reload) => verbs::reload::run(&reload.client.admin),
+        Verb::Maintenance(asked) => verbs::maintenance::run(&asked),
         Verb::Status(status) => {
             let show = match (status.json, status.once) {
                 (true, _) => verbs::status::Show::Json,

@@ -214,7 +214,9 @@ mod tests {
             }
         }
         let cli = cli();
-        for verb in ["run", "demo", "check", "reload", "status", "cache why", "cache purge"] {
+        for verb in
+            ["run", "demo", "check", "reload", "maintenance", "status", "cache why", "cache purge"]
+        {
             assert!(cli.contains(&format!("## `forebay {verb}`")), "{verb}");
         }
         assert!(!cli.contains("generate-docs"));

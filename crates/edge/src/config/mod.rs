@@ -11,6 +11,7 @@ pub mod compress;
 pub mod file;
 pub mod listen;
 pub mod log;
+pub mod maintenance;
 pub mod origin;
 pub mod policy;
 pub mod purge;
@@ -31,6 +32,8 @@ pub struct Config {
     pub routes: Vec<route::Route>,
     /// How often clients may ask, by name.
     pub rates: Vec<Arc<rate::Rate>>,
+    /// What clients get while an application is worked on.
+    pub maintenance: maintenance::Maintenance,
     /// The store.
     pub cache: cache::Cache,
     /// Who may purge by HTTP.

@@ -136,6 +136,8 @@ pub struct Route {
     pub max_content_bytes: Option<u64>,
     /// How often clients may ask.
     pub rates: Vec<Arc<Rate>>,
+    /// Its application is worked on: clients get the page of `[maintenance]`.
+    pub is_in_maintenance: bool,
 }
 
 impl Route {
@@ -171,6 +173,7 @@ impl Route {
             error_pages: BTreeMap::new(),
             max_content_bytes: None,
             rates: Vec::new(),
+            is_in_maintenance: false,
         }
     }
 }

@@ -114,7 +114,12 @@ pub(super) fn refusal(
         tracing::debug!(kind = facts.label, %error, source, id, "no answer from the origin");
     }
     let mut answer = Answer::from(error);
-    let page = site.and_then(|site| site.route.error_pages.get(&facts.status.as_u16()));
+    let mut page = site.and_then(|site| site.route.error_pages.get(&facts.status.as_u16()));
+    if error.kind() == ErrorKind::Maintenance {
+        let settings = &snapshot.config.maintenance;
+        page = settings.page.as_ref().or(page);
+        answer.fields.insert(RETRY_AFTER, settings.retry_after.as_secs().max(1).into());
+    }
     if let Some(page) = page {
         answer.body = page.clone().into();
         let html = HeaderValue::from_static("text/html; charset=utf-8");

@@ -27,6 +27,7 @@ use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::listen::{Handler, Reply};
+use crate::maintenance::Closed;
 use crate::{admit, identity};
 use account::Underway;
 use closing::{Notes, close, refusal};
@@ -148,6 +149,11 @@ fn walk(
         return Ok(Way::Answered(Answer::new(Body::Empty).with_status(StatusCode::NO_CONTENT)));
     }
 
+    let closed = edge.maintenance.stops(&snapshot.config, &site.route, exchange);
+    let under_repair = || Error::new(ErrorKind::Maintenance, "the route is in maintenance");
+    if closed == Some(Closed::Wholly) {
+        return Err(under_repair());
+    }
     let site = match &site.arms {
         None => site,
         // Its arm stands for the site from here on: key, fill and origin are the arm's own.
@@ -158,6 +164,7 @@ fn walk(
     };
     let question = match question::of(site, exchange)? {
         Question::Cacheable(question) => question,
+        Question::Pass(_) if closed.is_some() => return Err(under_repair()),
         // Nothing of it may be stored or served from the store: it goes straight through.
         Question::Pass(refusal) => {
             let target = matched.rewritten(exchange)?.unwrap_or_else(|| exchange.head.uri.clone());
@@ -172,6 +179,10 @@ fn walk(
         Found::Usable(held, rule) => {
             Ok(Way::Answered(stored::hit(edge, exchange, &held, rule, notes)))
         }
+        Found::StaleWhileRevalidate(held, rule) if closed.is_some() => {
+            Ok(Way::Answered(stored::hit(edge, exchange, &held, Some(rule), notes)))
+        }
+        _ if closed.is_some() => Err(under_repair()),
         // Stale is served first and fetched anew behind: a slow origin must not be felt.
         Found::StaleWhileRevalidate(held, rule) => {
             let target = question.target(&matched, exchange)?;

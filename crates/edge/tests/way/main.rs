@@ -12,6 +12,7 @@ mod introduced;
 mod late;
 mod leaving;
 mod logged;
+mod maintenance;
 mod misdirected;
 mod parts;
 mod purging;

@@ -47,6 +47,14 @@ struct Purge {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Maintenance {
+    on: bool,
+    #[serde(default)]
+    route: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Why {
     url: String,
     #[serde(default)]
@@ -88,7 +96,9 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         }
         "/status" => Ok(data(&view::status(&desk.edge))),
         "/journal" => Ok(data(&desk.edge.journal.newest(100))),
-        "/reload" | "/cache/purge" | "/cache/why" if exchange.head.method != Method::POST => {
+        "/reload" | "/maintenance" | "/cache/purge" | "/cache/why"
+            if exchange.head.method != Method::POST =>
+        {
             Err(method(HeaderValue::from_static("POST")))
         }
         "/reload" => {
@@ -99,6 +109,12 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
             }
         }
         "/cache/purge" => purge(desk, question(exchange).await?).await,
+        "/maintenance" => {
+            let asked: Maintenance = question(exchange).await?;
+            act::maintenance(&desk.edge, asked.route.as_deref(), asked.on)
+                .map(|()| data(&json!({ "closed": view::status(&desk.edge).maintenance })))
+                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
+        }
         "/cache/why" => {
             let asked: Why = question(exchange).await?;
             act::why(&desk.edge, &asked.url, &asked.fields)

@@ -78,6 +78,9 @@ fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
         bytes(cache.limit_bytes),
     )?;
     writeln!(out, "listening on {}", now.listening.join(", "))?;
+    if !now.maintenance.is_empty() {
+        writeln!(out, "IN MAINTENANCE: {}", now.maintenance.join(", "))?;
+    }
     if now.log_lines_lost > 0 {
         writeln!(out, "WARNING: {} lines of the access log were lost", now.log_lines_lost)?;
     }

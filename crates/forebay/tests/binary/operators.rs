@@ -59,6 +59,22 @@ fn why_and_purge_tell_what_is_stored() {
 }
 
 #[test]
+fn maintenance_is_begun_and_ended_by_a_word() {
+    let origin = Origin::start();
+    let running = Running::before(&origin);
+    let maintenance = |words: &[&str]| running.operate(&[&["maintenance"], words].concat());
+    assert_eq!(maintenance(&["on"]).data, "in maintenance: default\n");
+    let answer = running.get("/a");
+    assert!(answer.contains("503") && answer.contains("forebay-error: maintenance"), "{answer}");
+    assert!(running.operate(&["status", "--once"]).data.contains("IN MAINTENANCE: default\n"));
+    let unknown = maintenance(&["off", "--route", "shop"]);
+    assert_eq!(unknown.code, Some(1), "{unknown:?}");
+    assert!(unknown.talk.contains("no route is named `shop`"), "{unknown:?}");
+    assert_eq!(maintenance(&["off"]).data, "no route is in maintenance\n");
+    assert!(running.get("/a").contains("200"));
+}
+
+#[test]
 fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
     let origin = Origin::start();
     let own = "[[route]]\nname = \"gone\"\npath = \"/gone\"\nanswer = { status = 410, text = \"gone\" }\n\n\

@@ -8,6 +8,7 @@
 //! [`Machine`] does.
 
 mod listeners;
+mod maintenance;
 mod origins;
 mod policies;
 mod problem;
@@ -104,6 +105,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     reader.check_sections();
     let listen = rooms::listen(&mut reader);
     let admit = rooms::admit(&mut reader);
+    let maintenance = maintenance::read(&mut reader);
     let cache = rooms::cache(&mut reader);
     let purge = purge::read(&mut reader);
     let compress = rooms::compress(&mut reader);
@@ -122,8 +124,19 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
         return Err(Problems(problems));
     }
     let rates = rates.into_values().collect();
-    let config =
-        Config { listen, admit, routes, rates, cache, purge, compress, origins, log, admin };
+    let config = Config {
+        listen,
+        admit,
+        routes,
+        rates,
+        maintenance,
+        cache,
+        purge,
+        compress,
+        origins,
+        log,
+        admin,
+    };
     Ok(Loaded { config, values })
 }
 

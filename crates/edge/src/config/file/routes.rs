@@ -147,6 +147,7 @@ fn route<'t>(
             .get::<Option<Size>>(section, "max_content", None)
             .map(|size| size.0),
         rates: rates(reader, section, known),
+        is_in_maintenance: reader.get(section, "maintenance", false),
         path,
     };
     route.split = splits::read(reader, section, &route.action, known.origins);

@@ -1,10 +1,12 @@
 //! Every section and key: the one source for complaints about unknown keys and for the reference.
 
+mod maintenance;
 mod origins;
 mod rates;
 mod rooms;
 mod routes;
 
+pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
@@ -39,7 +41,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 18] = [
+pub const SECTIONS: [&Section; 19] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -50,6 +52,7 @@ pub const SECTIONS: [&Section; 18] = [
     &POLICY,
     &QUERY,
     &RATE,
+    &MAINTENANCE,
     &CACHE,
     &PURGE,
     &COMPRESS,

@@ -148,6 +148,13 @@ pub const ROUTE: Section = Section {
             doc: "Rates of `[rate.NAME]` that requests on this route are counted by, in this order.",
             example: r#"["login", "all"]"#,
         },
+        Key {
+            name: "maintenance",
+            kind: "true or false",
+            default: "false",
+            doc: "The application of this route is worked on: clients get what `[maintenance]` says.",
+            example: "true",
+        },
     ],
 };
 
