@@ -12,7 +12,7 @@ use http::Uri;
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
-use crate::admit::{InFlight, Meter, Rates};
+use crate::admit::{Checks, InFlight, Meter, Rates, Users};
 use crate::cache::key::{write_arm, write_route};
 use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
@@ -72,6 +72,8 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// How often clients may ask.
     pub rates: Rates,
+    /// The bound of passwords that are checked at once.
+    checks: Arc<Checks>,
     /// Applications.
     pub origins: Arc<Origins>,
     /// Access log.
@@ -89,6 +91,8 @@ pub struct Site {
     pub meters: Vec<Arc<Meter>>,
     /// Its counters.
     pub traffic: Arc<RouteTraffic>,
+    /// Who may use it.
+    pub users: Option<Users>,
     /// Its arms, if it is split.
     pub arms: Option<Box<Arms>>,
     /// The origin, if this is an arm that must not share the route's stored answers.
@@ -111,7 +115,12 @@ impl Site {
         }
     }
 
-    fn new(route: &Route, origins: &Origins, rates: &Rates, traffic: &Traffic) -> Arc<Site> {
+    fn new(
+        route: &Route,
+        (origins, rates): (&Origins, &Rates),
+        traffic: &Traffic,
+        checks: &Arc<Checks>,
+    ) -> Arc<Site> {
         let meters = route.rates.iter().filter_map(|rate| rates.find(&rate.name).cloned());
         let meters: Vec<Arc<Meter>> = meters.collect();
         let own = match &route.action {
@@ -124,6 +133,7 @@ impl Site {
                 upstream: origins.find(origin),
                 meters: Vec::new(),
                 traffic: traffic.of_arm(&route.name, origin),
+                users: None,
                 arms: None,
                 // What is stored for the route's own origin stays good when a split begins and ends.
                 keyed_arm: (origin != own).then(|| origin.to_owned()),
@@ -139,6 +149,7 @@ impl Site {
             upstream: origins.find(own),
             meters,
             traffic: traffic.of(&route.name),
+            users: route.basic_auth.as_ref().map(|settings| Users::new(settings, checks)),
             arms,
             keyed_arm: None,
         })
@@ -350,7 +361,8 @@ impl Snapshot {
         };
         let table = Table::new(&config);
         let rates = Rates::new(&config.rates, before.map(|before| &before.rates));
-        let site = |route: &Route| Site::new(route, &origins, &rates, traffic);
+        let checks = before.map(|before| Arc::clone(&before.checks)).unwrap_or_default();
+        let site = |route: &Route| Site::new(route, (&origins, &rates), traffic, &checks);
         let sites = config.routes.iter().map(site).collect();
         let mut policies: Vec<Arc<Policy>> = Vec::new();
         for policy in config.routes.iter().filter_map(|route| route.policy.as_ref()) {
@@ -358,7 +370,7 @@ impl Snapshot {
                 policies.push(Arc::clone(policy));
             }
         }
-        Ok(Snapshot { config, table, sites, policies, rates, origins, log })
+        Ok(Snapshot { config, table, sites, policies, rates, checks, origins, log })
     }
 
     /// A URL as the store knows it under the policies in force.

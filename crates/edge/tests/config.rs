@@ -19,6 +19,12 @@ const DASHES: &str = "----\n";
 fn load(layers: &[Layer]) -> Result<Loaded, Problems> {
     let read = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
         Some(name) if name.starts_with("missing") => Err(io::ErrorKind::NotFound.into()),
+        Some(name) if name.ends_with("htpasswd") => {
+            // `U*U`, of the test vectors of bcrypt.
+            let users =
+                b"# users\nada:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n";
+            Ok(users.to_vec())
+        }
         _ => Ok(b"<h1>content</h1>".to_vec()),
     };
     let machine = Machine { read: &read, folder: Path::new("/etc/forebay"), has_ipv6: true };
@@ -95,6 +101,10 @@ fn alone(section: &str, key: &Key) -> String {
             format!("[[route]]\nredirect = {{ to = \"/x\", {line} }}\n{app}")
         }
         ("route.redirect", _) => format!("[[route]]\nredirect = {{ {line} }}\n{app}"),
+        ("route.basic_auth", "users") => format!("[[route]]\nbasic_auth = {{ {line} }}\n{app}"),
+        ("route.basic_auth", _) => {
+            format!("[[route]]\nbasic_auth = {{ users = \"a.htpasswd\", {line} }}\n{app}")
+        }
         ("route.answer", _) => format!("[[route]]\nanswer = {{ {line} }}\n{app}"),
         ("route.request_fields", _) => {
             format!("[[route]]\nrequest_fields = {{ {line} }}\nanswer_fields = {{ {line} }}\n{app}")
@@ -162,7 +172,7 @@ fn defaults_of_the_reference_are_the_defaults_in_force() {
             };
             let path = format!("{path}.{}", key.name);
             let Some(value) = loaded.values.iter().find(|value| value.key == path) else {
-                let within = ["redirect", "answer", "request_fields", "servers"];
+                let within = ["redirect", "answer", "request_fields", "servers", "basic_auth"];
                 let is_within = within.iter().any(|end| section.name.ends_with(end));
                 let is_choice = ["redirect", "answer"].contains(&key.name);
                 assert!(is_within || is_choice, "`{path}` is never explained");

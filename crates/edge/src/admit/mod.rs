@@ -9,6 +9,7 @@ mod address;
 mod content;
 mod in_flight;
 mod rate;
+mod users;
 
 use http::header::MAX_FORWARDS;
 use http::{HeaderValue, Method};
@@ -22,6 +23,7 @@ use crate::exchange::{Exchange, Scheme};
 pub use address::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_trusted};
 pub use in_flight::{InFlight, Limit};
 pub use rate::{Meter, RateView, Rates, Standing, rate};
+pub use users::{Checks, Credentials, Users};
 
 /// The request as a message: address, sizes, authority, method.
 ///

@@ -18,6 +18,7 @@ pub mod purge;
 pub mod rate;
 pub mod route;
 pub mod template;
+pub mod users;
 
 use std::sync::Arc;
 

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::policy::Policy;
 use super::rate::Rate;
+use super::users::BasicAuth;
 use crate::exchange::Scheme;
 
 /// Which hosts.
@@ -136,6 +137,8 @@ pub struct Route {
     pub max_content_bytes: Option<u64>,
     /// How often clients may ask.
     pub rates: Vec<Arc<Rate>>,
+    /// Who may use it, by name and password.
+    pub basic_auth: Option<Arc<BasicAuth>>,
     /// Its application is worked on: clients get the page of `[maintenance]`.
     pub is_in_maintenance: bool,
 }
@@ -173,6 +176,7 @@ impl Route {
             error_pages: BTreeMap::new(),
             max_content_bytes: None,
             rates: Vec::new(),
+            basic_auth: None,
             is_in_maintenance: false,
         }
     }

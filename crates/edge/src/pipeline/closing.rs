@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use forebay_signals::clock;
-use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::account;
 use crate::admit;
@@ -114,6 +114,14 @@ pub(super) fn refusal(
         tracing::debug!(kind = facts.label, %error, source, id, "no answer from the origin");
     }
     let mut answer = Answer::from(error);
+    let users = site.and_then(|site| site.route.basic_auth.as_ref());
+    if let (ErrorKind::Unauthorized, Some(users)) = (error.kind(), users) {
+        let challenge = format!("Basic realm=\"{}\", charset=\"UTF-8\"", users.realm);
+        // The settings are checked: a realm is printable.
+        answer
+            .fields
+            .extend(HeaderValue::try_from(challenge).ok().map(|it| (WWW_AUTHENTICATE, it)));
+    }
     let mut page = site.and_then(|site| site.route.error_pages.get(&facts.status.as_u16()));
     if error.kind() == ErrorKind::Maintenance {
         let settings = &snapshot.config.maintenance;

@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use crate::admit::Credentials;
 use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Site, Snapshot};
@@ -28,6 +29,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Exchange, Room};
 use crate::listen::{Handler, Reply};
 use crate::maintenance::Closed;
+use crate::route::Matched;
 use crate::{admit, identity};
 use account::Underway;
 use closing::{Notes, close, refusal};
@@ -91,6 +93,8 @@ enum Way {
 enum Work {
     /// The origin.
     Asks(Box<Errand>),
+    /// Whether a password is right.
+    Checks(Box<Credentials>),
     /// A purge.
     Purges(Box<purging::Request>),
 }
@@ -109,6 +113,9 @@ fn later(
         let (edge, snapshot, exchange, notes) = underway.parts();
         let answer = match work {
             Work::Asks(errand) => errand.run(edge, snapshot, exchange, notes).await,
+            Work::Checks(credentials) => {
+                checked(edge, snapshot, exchange, notes, credentials).await
+            }
             Work::Purges(request) => purging::run(edge, request).await,
         };
         let mut answer = answer.unwrap_or_else(|error| refusal(snapshot, exchange, notes, &error));
@@ -116,6 +123,27 @@ fn later(
         close(&underway.edge, &underway.snapshot, exchange, notes, &mut answer);
         answer
     }))
+}
+
+/// The way of a request whose password had to be checked first.
+async fn checked(
+    edge: &Arc<Edge>,
+    snapshot: &Snapshot,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+    credentials: Box<Credentials>,
+) -> Result<Answer, Error> {
+    let site = notes.site.and_then(|index| snapshot.sites.get(index));
+    let matched = notes.site.and_then(|index| snapshot.table.at(index));
+    let (Some(users), Some(matched)) = (site.and_then(|site| site.users.as_ref()), matched) else {
+        return Err(Error::new(ErrorKind::Internal, "a password of no route"));
+    };
+    users.check(credentials, &mut exchange.head.fields).await?;
+    match inside(edge, snapshot, matched, exchange, notes)? {
+        Way::Answered(answer) => Ok(answer),
+        Way::Works(Work::Asks(errand)) => errand.run(edge, snapshot, exchange, notes).await,
+        Way::Works(_) => Err(Error::new(ErrorKind::Internal, "a way that begins again")),
+    }
 }
 
 fn walk(
@@ -142,6 +170,23 @@ fn walk(
     // After the route is known: what is too much for one site may be right for another.
     admit::on_route(&snapshot.config.admit, &site.route, exchange)?;
     exchange.leave(Room::Route);
+    if let Some(users) = &site.users
+        && let Some(credentials) = users.ask(&mut exchange.head.fields)?
+    {
+        return Ok(Way::Works(Work::Checks(credentials)));
+    }
+    inside(edge, snapshot, matched, exchange, notes)
+}
+
+/// The way of a request that may come in.
+fn inside(
+    edge: &Arc<Edge>,
+    snapshot: &Snapshot,
+    matched: Matched<'_>,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<Way, Error> {
+    let site = &snapshot.sites[matched.index];
     if let Some(answer) = matched.own_answer(exchange) {
         return answer.map(Way::Answered);
     }

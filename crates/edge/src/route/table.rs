@@ -62,9 +62,13 @@ impl Table {
         self.matched(self.any.first(path, best, matches))
     }
 
-    fn matched(&self, id: Id) -> Option<Matched<'_>> {
-        let index = usize::try_from(id).ok()?;
+    /// The route at this place of the settings.
+    pub fn at(&self, index: usize) -> Option<Matched<'_>> {
         self.routes.get(index).map(|ready| Matched { index, ready })
+    }
+
+    fn matched(&self, id: Id) -> Option<Matched<'_>> {
+        self.at(usize::try_from(id).ok()?)
     }
 
     fn insert(&mut self, route: &Route, id: Id) {

@@ -5,6 +5,7 @@ mod encodings;
 #[expect(dead_code, reason = "the client's tests use all of it")]
 mod frames;
 mod gate;
+mod guarded;
 mod hashed;
 mod hops;
 mod hostile_http2;

@@ -22,6 +22,7 @@ mod setting;
 mod shadow;
 mod splits;
 mod terms;
+mod users;
 
 use std::fmt;
 use std::io;

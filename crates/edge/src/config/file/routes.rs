@@ -15,7 +15,7 @@ use super::reference::{ANSWER, FIELDS, REDIRECT, ROUTE};
 use super::rooms::readable;
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
-use super::{SetBy, shadow, splits};
+use super::{SetBy, shadow, splits, users};
 use crate::config::origin::Origin;
 use crate::config::policy::Policy;
 use crate::config::rate::Rate;
@@ -147,6 +147,7 @@ fn route<'t>(
             .get::<Option<Size>>(section, "max_content", None)
             .map(|size| size.0),
         rates: rates(reader, section, known),
+        basic_auth: users::read(reader, section),
         is_in_maintenance: reader.get(section, "maintenance", false),
         path,
     };

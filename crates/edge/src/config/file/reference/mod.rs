@@ -10,7 +10,7 @@ pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
-pub use routes::{ANSWER, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
+pub use routes::{ANSWER, BASIC_AUTH, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
 
 /// A section of the config file, or a table within one.
 #[derive(Debug)]
@@ -41,11 +41,12 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 19] = [
+pub const SECTIONS: [&Section; 20] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
     &ROUTE,
+    &BASIC_AUTH,
     &REDIRECT,
     &ANSWER,
     &FIELDS,

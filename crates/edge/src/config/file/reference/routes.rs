@@ -149,10 +149,47 @@ pub const ROUTE: Section = Section {
             example: r#"["login", "all"]"#,
         },
         Key {
+            name: "basic_auth",
+            kind: "table",
+            default: "none",
+            doc: "Users with passwords (RFC 7617); everybody else gets 401.",
+            example: r#"{ users = "shop.htpasswd" }"#,
+        },
+        Key {
             name: "maintenance",
             kind: "true or false",
             default: "false",
             doc: "The application of this route is worked on: clients get what `[maintenance]` says.",
+            example: "true",
+        },
+    ],
+};
+
+/// Users with passwords.
+pub const BASIC_AUTH: Section = Section {
+    name: "route.basic_auth",
+    header: "basic_auth = { … }",
+    doc: "Who may use a route. What is stored for it is shared by all its users.",
+    keys: &[
+        Key {
+            name: "users",
+            kind: "path",
+            default: "",
+            doc: "File with `name:hash` a line, hashes of bcrypt, as `htpasswd -B` makes it; read when the config is loaded.",
+            example: r#""shop.htpasswd""#,
+        },
+        Key {
+            name: "realm",
+            kind: "text",
+            default: "\"restricted\"",
+            doc: "What a browser shows when it asks for the password.",
+            example: r#""staging""#,
+        },
+        Key {
+            name: "forward",
+            kind: "true or false",
+            default: "false",
+            doc: "The origin is shown the credentials too. Answers are then stored only as the rules for `Authorization` allow.",
             example: "true",
         },
     ],
