@@ -5,8 +5,30 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use bytes::BytesMut;
 use forebay_edge::listen::detect::{PREFACE, Version, detect};
+use forebay_edge::listen::proxy_protocol::{MOST_BYTES, parse};
 use tokio::io::{AsyncRead, ReadBuf};
+
+/// A header ends within what came and within the bound; no part of one is a header, and what follows it
+/// changes nothing.
+pub(crate) fn proxy_protocol(bytes: &[u8]) {
+    match parse(bytes) {
+        Ok(Some((header, length))) => {
+            assert!(length <= bytes.len() && length <= MOST_BYTES);
+            let (whole, _) = bytes.split_at(length);
+            assert_eq!(parse(whole), Ok(Some((header, length))));
+            for part in (0..length).filter_map(|end| whole.get(..end)) {
+                assert_eq!(parse(part), Ok(None));
+            }
+        }
+        Ok(None) => assert!(bytes.len() < MOST_BYTES, "waits for too much"),
+        Err(_) => {
+            let more = [bytes, b"\r\n"].concat();
+            assert!(parse(&more).is_err(), "refused, and taken with more");
+        }
+    }
+}
 
 /// The preface is known by its bytes however they are cut, and nothing that was read is lost.
 pub(crate) fn preface(bytes: &[u8]) {
@@ -14,7 +36,9 @@ pub(crate) fn preface(bytes: &[u8]) {
     for at_once in [1, 7, usize::MAX] {
         let mut client = Client { bytes, at_once };
         let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok((version, read))) = pin!(detect(&mut client)).poll(&mut context) else {
+        let Poll::Ready(Ok((version, read))) =
+            pin!(detect(&mut client, BytesMut::new())).poll(&mut context)
+        else {
             panic!("there is nothing to wait for");
         };
         assert_eq!(version == Version::Http2, bytes.starts_with(PREFACE));

@@ -13,7 +13,7 @@ mod recognition;
 mod rooms;
 
 use cache::{cache_control, key, range, targeted_cache_control};
-use gate::preface;
+use gate::{preface, proxy_protocol};
 use http1::{http1_content, http1_head, http1_target};
 use http2::{hpack, http2};
 use names::{dates, traceparent};
@@ -25,7 +25,7 @@ use rooms::{accept_encoding, config, forwarded};
 pub(crate) type Law = fn(&[u8]);
 
 /// Every law by the name of its fuzz target.
-pub(crate) const ALL: [(&str, Law); 19] = [
+pub(crate) const ALL: [(&str, Law); 20] = [
     ("http1_head", http1_head),
     ("http1_content", http1_content),
     ("http1_target", http1_target),
@@ -43,6 +43,7 @@ pub(crate) const ALL: [(&str, Law); 19] = [
     ("vary", vary),
     ("invalidate", invalidate),
     ("preface", preface),
+    ("proxy_protocol", proxy_protocol),
     ("http2", http2),
     ("hpack", hpack),
 ];

@@ -143,6 +143,7 @@ fn write_listen(edge: &Edge, page: &mut Page) {
     for (name, help, counter) in [
         ("accepted", "Connections taken from a socket.", &of.accepted),
         ("refused", "Connections closed at once because a cap was reached.", &of.refused),
+        ("unintroduced", "Connections closed for want of a PROXY header.", &of.unintroduced),
         ("handshake_failures", "TLS handshakes that failed.", &of.handshake_failures),
         ("protocol_errors", "Connections that broke their protocol.", &of.protocol_errors),
         ("floods", "HTTP/2 connections closed as floods.", &of.floods),

@@ -31,6 +31,19 @@ pub enum Proxy {
     Unix,
 }
 
+/// True if the other end of a connection is one of `proxies`; `None` is a Unix socket's.
+pub fn is_among(proxies: &[Proxy], peer: Option<SocketAddr>) -> bool {
+    match peer {
+        Some(peer) => has_network_of(proxies, peer.ip()),
+        None => proxies.contains(&Proxy::Unix),
+    }
+}
+
+fn has_network_of(proxies: &[Proxy], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    proxies.iter().any(|proxy| matches!(proxy, Proxy::Network(net) if net.contains(&address)))
+}
+
 impl FromStr for Proxy {
     type Err = ipnet::AddrParseError;
 
@@ -85,18 +98,12 @@ pub struct Admit {
 impl Admit {
     /// True for an address in a trusted network.
     pub fn trusts(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.trusted_proxies
-            .iter()
-            .any(|proxy| matches!(proxy, Proxy::Network(net) if net.contains(&address)))
+        has_network_of(&self.trusted_proxies, address)
     }
 
     /// True for a trusted proxy at the other end of a connection; `None` is a Unix socket's.
     pub fn trusts_peer(&self, peer: Option<SocketAddr>) -> bool {
-        match peer {
-            Some(peer) => self.trusts(peer.ip()),
-            None => self.trusted_proxies.contains(&Proxy::Unix),
-        }
+        is_among(&self.trusted_proxies, peer)
     }
 }
 

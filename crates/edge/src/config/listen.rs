@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::admit::Proxy;
+
 /// Where one listener waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -94,6 +96,8 @@ pub struct Listen {
     pub listeners: Vec<Listener>,
     /// Certificates; the first is for clients that name no server.
     pub certificates: Vec<Certificate>,
+    /// Peers that begin each connection with a PROXY header. None by default.
+    pub proxy_protocol: Vec<Proxy>,
     /// First byte, handshake, head.
     pub head_timeout: Duration,
     /// HTTP/2 before its first request.
@@ -119,6 +123,7 @@ impl Default for Listen {
         Listen {
             listeners: Vec::new(),
             certificates: Vec::new(),
+            proxy_protocol: Vec::new(),
             head_timeout: HEAD_TIMEOUT,
             http2_first_request_timeout: HTTP2_FIRST_REQUEST_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,

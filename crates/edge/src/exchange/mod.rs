@@ -50,7 +50,7 @@ impl Scheme {
 /// Who asks. Made by `listen`, corrected by `admit` where a trusted proxy stands before us.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// The socket's other end; `None` on a Unix socket.
+    /// The socket's other end, or who it is by the PROXY protocol; `None` on a Unix socket.
     pub peer: Option<SocketAddr>,
     /// Whose request this is: the peer, or what a trusted proxy says (RFC 7239 and X-Forwarded-For).
     pub address: IpAddr,

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Guard};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -19,8 +20,11 @@ use super::Handler;
 use super::caps::Place;
 use super::entrance::Entrance;
 use super::io::Stream;
+use super::proxy_protocol;
 use super::serve::{self, Context, Guarded};
+use super::settings::Settings;
 use super::sockets::{Bound, Door};
+use crate::config::admit::{Admit, is_among};
 use crate::config::listen::Protocol;
 
 /// First and longest pause when the process has no file descriptor or memory for a connection.
@@ -201,18 +205,28 @@ impl<H: Handler> Acceptor<H> {
         let counters = entrance.counters();
         counters.accepted.increment();
         let limits = entrance.settings();
-        // A trusted proxy speaks for many clients: only the total bounds it.
-        let address = peer.map(|peer| peer.ip()).filter(|address| !limits.admit.trusts(*address));
-        let Ok(place) = entrance.caps().enter(address, &limits.admit) else {
+        let is_balancer = is_among(&limits.proxy_protocol, peer);
+        // Whose connection it is remains to be said: until then only the total bounds it.
+        let client = if is_balancer { None } else { counted(peer, &limits.admit) };
+        let Ok(place) = entrance.caps().enter(client, &limits.admit) else {
             counters.refused.increment();
             return;
         };
-        let stay = Stay::new(Arc::clone(entrance), place, self.crowd.guard());
+        let mut stay = Stay::new(Arc::clone(entrance), place, self.crowd.guard());
         let (protocol, context) = (self.protocol, Arc::clone(&self.context));
-        drop(tokio::spawn(async move {
-            let _stay = stay;
-            serve::connection(stream, peer, protocol, context).await;
-        }));
+        if is_balancer {
+            drop(tokio::spawn(async move {
+                // Boxed: nobody else's task has to be large enough for it.
+                let introduced = Box::pin(introduced(stream, peer, &mut stay, &limits)).await;
+                let Some((stream, peer, input)) = introduced else { return };
+                serve::connection(stream, input, peer, protocol, context).await;
+            }));
+        } else {
+            drop(tokio::spawn(async move {
+                let _stay = stay;
+                serve::connection(stream, BytesMut::new(), peer, protocol, context).await;
+            }));
+        }
     }
 
     /// What concerns one connection is passed over; what concerns the process is waited out, for
@@ -239,6 +253,39 @@ impl<H: Handler> Acceptor<H> {
     }
 }
 
+/// The address that a connection counts for. A trusted proxy speaks for many clients: only the total
+/// bounds it.
+fn counted(peer: Option<SocketAddr>, admit: &Admit) -> Option<IpAddr> {
+    peer.filter(|_| !admit.trusts_peer(peer)).map(|peer| peer.ip())
+}
+
+/// Hears whose connection a load balancer passes on, and counts it as that client's. `None` if it has to
+/// be closed.
+async fn introduced<S: Stream>(
+    mut stream: S,
+    peer: Option<SocketAddr>,
+    stay: &mut Stay,
+    limits: &Settings,
+) -> Option<(S, Option<SocketAddr>, BytesMut)> {
+    let header = proxy_protocol::read(&mut stream, limits.http1.head_timeout).await;
+    let (client, input) = match header {
+        Ok(header) => header,
+        Err(error) => {
+            tracing::debug!(?peer, %error, "nobody introduced");
+            stay.entrance.counters().unintroduced.increment();
+            return None;
+        }
+    };
+    // A balancer that speaks for itself is one peer for many things, such as its health checks.
+    if let Some(address) = client.and_then(|client| counted(Some(client), &limits.admit))
+        && stay.place.count_as(address, &limits.admit).is_err()
+    {
+        stay.entrance.counters().refused.increment();
+        return None;
+    }
+    Some((stream, client.or(peer), input))
+}
+
 /// The next connection, or `None` once the listener shall close.
 async fn next<T>(
     mut accept: impl FnMut(&mut TaskContext<'_>) -> Poll<T>,
@@ -256,14 +303,14 @@ async fn next<T>(
 /// A connection's share of the counts, given back when it ends.
 struct Stay {
     entrance: Arc<Entrance>,
-    _place: Place,
+    place: Place,
     _guard: Guard,
 }
 
 impl Stay {
     fn new(entrance: Arc<Entrance>, place: Place, guard: Guard) -> Stay {
         entrance.counters().open.add(1);
-        Stay { entrance, _place: place, _guard: guard }
+        Stay { entrance, place, _guard: guard }
     }
 }
 

@@ -59,16 +59,8 @@ impl Caps {
         if self.total.fetch_add(1, Ordering::Relaxed) >= limits.max_connections {
             return Err(Refused::Total);
         }
-        let Some((address, network)) = address.map(prefixes) else { return Ok(place) };
-        let cells = self.cells(address);
-        place.address = Some(cells);
-        if self.addresses.add(cells) > limits.max_connections_per_address {
-            return Err(Refused::Address);
-        }
-        let cells = self.cells(network);
-        place.network = Some(cells);
-        if self.networks.add(cells) > limits.max_connections_per_network {
-            return Err(Refused::Network);
+        if let Some(address) = address {
+            place.count_as(address, limits)?;
         }
         Ok(place)
     }
@@ -96,6 +88,24 @@ pub(super) struct Place {
     caps: Arc<Caps>,
     address: Option<Cells>,
     network: Option<Cells>,
+}
+
+impl Place {
+    /// Counts the connection as this client's, once. If that is too much the place must be given back.
+    pub(super) fn count_as(&mut self, address: IpAddr, limits: &Admit) -> Result<(), Refused> {
+        let (address, network) = prefixes(address);
+        let cells = self.caps.cells(address);
+        self.address = Some(cells);
+        if self.caps.addresses.add(cells) > limits.max_connections_per_address {
+            return Err(Refused::Address);
+        }
+        let cells = self.caps.cells(network);
+        self.network = Some(cells);
+        if self.caps.networks.add(cells) > limits.max_connections_per_network {
+            return Err(Refused::Network);
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Place {

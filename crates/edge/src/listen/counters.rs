@@ -11,6 +11,8 @@ pub struct Counters {
     pub open: Gauge,
     /// Connections closed at once because a cap was reached.
     pub refused: Counter,
+    /// Connections closed because they began with no PROXY header, or a wrong one, where one must come.
+    pub unintroduced: Counter,
     /// TLS handshakes that failed or did not end in time.
     pub handshake_failures: Counter,
     /// Connections on which a message broke its protocol.

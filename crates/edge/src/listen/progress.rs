@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -43,12 +44,15 @@ pub(super) struct Counting<S> {
     progress: Progress,
     /// Writes past the runtime, which waits for a word of the kernel.
     send: fn(&S, &[u8]) -> io::Result<usize>,
+    /// What was read from it before: the first bytes behind a PROXY header.
+    input: BytesMut,
 }
 
 impl<S: AsFd> Counting<S> {
-    pub(super) fn new(io: S) -> Counting<S> {
+    /// One from which `input` was read before.
+    pub(super) fn new(io: S, input: BytesMut) -> Counting<S> {
         let send = |io: &S, bytes: &[u8]| SockRef::from(io).send(bytes);
-        Counting { io, progress: Progress::default(), send }
+        Counting { io, progress: Progress::default(), send, input }
     }
 }
 
@@ -91,7 +95,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        if self.input.is_empty() {
+            return Pin::new(&mut self.io).poll_read(context, buffer);
+        }
+        let length = self.input.len().min(buffer.remaining());
+        buffer.put_slice(&self.input.split_to(length));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -160,6 +169,7 @@ mod tests {
             io: near,
             progress: Progress::default(),
             send: |_, _| Err(io::ErrorKind::WouldBlock.into()),
+            input: BytesMut::new(),
         };
         let name = ServerName::try_from("a.example").expect("a name");
         let (server, client) = tokio::join!(

@@ -35,9 +35,11 @@ pub(super) struct Context<H> {
     pub(super) drain: Drain,
 }
 
-/// Serves one connection; a panic in it is counted and ends nothing else.
+/// Serves one connection, from which `input` was read before; a panic in it is counted and ends nothing
+/// else.
 pub(super) async fn connection<S: Stream + AsFd, H: Handler>(
     io: S,
+    input: BytesMut,
     peer: Option<SocketAddr>,
     protocol: Protocol,
     context: Arc<Context<H>>,
@@ -52,8 +54,8 @@ pub(super) async fn connection<S: Stream + AsFd, H: Handler>(
     let counters = Arc::clone(&session.counters);
     let served = pin!(async {
         match protocol {
-            Protocol::Plain => session.plain(io).await,
-            Protocol::Tls => session.tls(io, context).await,
+            Protocol::Plain => session.plain(io, input).await,
+            Protocol::Tls => session.tls(io, input, context).await,
         }
     });
     if caught_future(served).await.is_err() {
@@ -83,22 +85,24 @@ struct Session<H> {
 }
 
 impl<H: Handler> Session<H> {
-    async fn plain<S: Stream + AsFd>(self, io: S) {
-        let mut io = Counting::new(io);
+    async fn plain<S: Stream + AsFd>(self, io: S, input: BytesMut) {
+        let mut io = Counting::new(io, BytesMut::new());
         let progress = Some(io.progress());
         let limit = self.settings.http1.head_timeout;
         // Silence is closed without a word.
-        let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io)).await else { return };
+        let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io, input)).await else {
+            return;
+        };
         match version {
             Version::Http1 => Box::pin(self.http1(io, input, progress)).await,
             Version::Http2 => Box::pin(self.http2(io, input, progress)).await,
         }
     }
 
-    async fn tls<S: Stream + AsFd>(mut self, io: S, context: Arc<Context<H>>) {
+    async fn tls<S: Stream + AsFd>(mut self, io: S, input: BytesMut, context: Arc<Context<H>>) {
         let config = context.entrance.certificates().server_config();
         drop(context);
-        let io = Counting::new(io);
+        let io = Counting::new(io, input);
         let progress = io.progress();
         let Some(mut io) = Box::pin(self.handshake(io, config)).await else {
             self.counters.handshake_failures.increment();

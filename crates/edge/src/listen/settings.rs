@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::http1;
 use super::http1::head::HeadLimits;
-use crate::config::admit::Admit;
+use crate::config::admit::{Admit, Proxy};
 use crate::config::listen::Listen;
 
 /// Deadlines and limits. A connection keeps those it began with.
@@ -17,6 +17,7 @@ pub(super) struct Settings {
     pub(super) upgraded_idle_timeout: Duration,
     pub(super) drain_timeout: Duration,
     pub(super) admit: Admit,
+    pub(super) proxy_protocol: Vec<Proxy>,
 }
 
 impl Settings {
@@ -42,6 +43,7 @@ impl Settings {
             upgraded_idle_timeout: listen.upgraded_idle_timeout,
             drain_timeout: listen.drain_timeout,
             admit: admit.clone(),
+            proxy_protocol: listen.proxy_protocol.clone(),
         }
     }
 }

@@ -123,9 +123,15 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects and sends preface and empty SETTINGS.
     pub(crate) async fn connect(address: SocketAddr) -> Wire {
+        Wire::connect_after(address, b"").await
+    }
+
+    /// The same after what a load balancer sends first.
+    pub(crate) async fn connect_after(address: SocketAddr, before: &[u8]) -> Wire {
         let stream = TcpStream::connect(address).await.expect("the server listens");
         let (reads, writes) = stream.into_split();
         let mut wire = Wire { reads: BufReader::new(reads), writes };
+        wire.send(before).await.expect("a new connection takes it");
         wire.send(PREFACE).await.expect("a new connection takes it");
         wire.send(&frame(SETTINGS, 0, 0, &[])).await.expect("a new connection takes it");
         wire

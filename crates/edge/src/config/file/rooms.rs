@@ -28,6 +28,7 @@ pub(super) fn listen(reader: &mut Reader<'_>) -> Listen {
     Listen {
         listeners,
         certificates,
+        proxy_protocol: reader.get(section, "proxy_protocol", defaults.proxy_protocol),
         head_timeout: time(reader, section, "head_timeout", defaults.head_timeout),
         http2_first_request_timeout: time(
             reader,

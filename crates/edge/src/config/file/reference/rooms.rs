@@ -23,10 +23,17 @@ pub const LISTEN: Section = Section {
             example: r#"[{ chain = "chain.pem", key = "key.pem" }]"#,
         },
         Key {
+            name: "proxy_protocol",
+            kind: "list of networks",
+            default: "[]",
+            doc: "Load balancers that begin each connection with a PROXY header (version 1 or 2) to say whose it is. They must; from everybody else none is taken. `unix` is whoever connects to a Unix socket.",
+            example: r#"["10.0.0.0/8", "unix"]"#,
+        },
+        Key {
             name: "head_timeout",
             kind: "duration",
             default: r#""10s""#,
-            doc: "Time for the first byte, for the TLS handshake and for each request head.",
+            doc: "Time for the first byte, for a PROXY header, for the TLS handshake and for each request head.",
             example: r#""5s""#,
         },
         Key {
