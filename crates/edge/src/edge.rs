@@ -22,7 +22,7 @@ use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::exchange::{Encoding, Scheme};
-use crate::listen::{self, Entrance, OpenError};
+use crate::listen::{self, Entrance, Inherited, OpenError};
 use crate::maintenance::Maintenance;
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
@@ -219,6 +219,15 @@ impl Edge {
     /// An engine with these settings for `cores` cores. Its sockets are bound: clients wait in the
     /// kernel until [`Edge::serve`] runs.
     pub fn open(config: Config, cores: usize) -> Result<Arc<Edge>, StartError> {
+        Edge::open_with(config, cores, Inherited::default())
+    }
+
+    /// The same with sockets that the process was started with.
+    pub fn open_with(
+        config: Config,
+        cores: usize,
+        inherited: Inherited,
+    ) -> Result<Arc<Edge>, StartError> {
         let traffic = Traffic::default();
         let cache = Cache::new(&config.cache);
         let compressor = Compressor::new(&config.compress);
@@ -227,7 +236,8 @@ impl Edge {
         let snapshot = Snapshot::new(Prepared { config, origins }, &traffic, None)?;
         let settings = &snapshot.config;
         let set_cores = settings.listen.cores;
-        let entrance = Entrance::open(&settings.listen, &settings.admit_at_the_door(), cores)?;
+        let admit = settings.admit_at_the_door();
+        let entrance = Entrance::open_with(&settings.listen, &admit, cores, inherited)?;
         let maintenance = Maintenance::default();
         maintenance.settle(settings);
         Ok(Arc::new(Edge {

@@ -100,7 +100,7 @@ pub(crate) struct Settings {
         hide_env_values = true
     )]
     pub(crate) origin: Vec<String>,
-    /// Where clients connect: :80, 127.0.0.1:8080, https://:443 or unix:/path [default: :8080]
+    /// Where clients connect: :80, 127.0.0.1:8080, https://:443, unix:/path or systemd:NAME [default: :8080]
     #[arg(
         long,
         value_name = "ADDR",

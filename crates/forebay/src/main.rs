@@ -9,6 +9,7 @@ mod reload;
 mod report;
 mod run;
 mod settings;
+mod systemd;
 mod verbs;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, oneshot};
 use crate::admin::Desk;
 use crate::report::Problem;
 use crate::run::start_problem;
+use crate::systemd::Manager;
 
 /// Niceness of the thread.
 const NICENESS: i32 = 15;
@@ -36,6 +37,8 @@ pub(crate) struct Work {
     pub(crate) reread: Reread,
     /// Ends what watches origins.
     pub(crate) watched: Drain,
+    /// Who is told that it happens.
+    pub(crate) manager: Manager,
 }
 
 /// The thread, as others see it. It ends when this is dropped.
@@ -55,7 +58,9 @@ impl Reloader {
                 tracing::debug!(%error, "reloads do not step back");
             }
             while let Ok((desk, tell)) = asked.recv() {
+                work.manager.tell("RELOADING=1");
                 let said = catch_unwind(AssertUnwindSafe(|| work.reload(&desk, &runtime)));
+                work.manager.tell("READY=1");
                 drop(desk);
                 // Whoever asked may have gone; the reload took effect all the same.
                 drop(tell.send(said.unwrap_or_else(|_| Err("the reload broke off".into()))));

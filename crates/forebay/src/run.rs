@@ -18,6 +18,7 @@ use crate::admin::{Admin, Desk};
 use crate::descriptors;
 use crate::reload::{Reloader, Reread, Work};
 use crate::report::{self, Problem};
+use crate::systemd::{self, Beats, Manager};
 
 /// Time that a wrapped application has before clients are served anyway.
 const START_PATIENCE: Duration = Duration::from_secs(60);
@@ -47,6 +48,8 @@ pub(crate) struct Wrapped {
 
 /// Runs until a signal, then drains.
 pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
+    // First: what was handed over has low numbers, which nothing else may take for its own.
+    let inherited = systemd::inherited()?;
     let descriptors = descriptors::raise(plan.config.admit.max_connections);
     let cores = plan.config.listen.cores.unwrap_or_else(cores_of_machine).max(1);
     let main = tokio::runtime::Builder::new_current_thread()
@@ -56,18 +59,20 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
     main.block_on(async {
         // Before there is anything that a signal must not leave behind: a wrapped application.
         let mut signals = Signals::listen()?;
-        let edge = Edge::open(plan.config, cores).map_err(|error| start_problem(&error))?;
+        let edge = Edge::open_with(plan.config, cores, inherited)
+            .map_err(|error| start_problem(&error))?;
         let snapshot = edge.snapshot();
         let admin = Admin::bind(&snapshot.config.admin.place).await?;
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
-        let work = Work { edge: Arc::clone(&edge), reread: plan.reread, watched: watched.clone() };
-        let desk = Arc::new(Desk {
+        let manager = Manager::from_environment();
+        let work = Work {
             edge: Arc::clone(&edge),
-            is_starting: AtomicBool::new(true),
-            reloader: Reloader::start(work)?,
-            serving: std::sync::Mutex::default(),
-        });
+            reread: plan.reread,
+            watched: watched.clone(),
+            manager: manager.clone(),
+        };
+        let desk = open_desk(&edge, work)?;
         let address = desk.move_to(admin);
         let child = match plan.child {
             None => {
@@ -90,12 +95,15 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
                 Some(child)
             }
         };
-        let threads = start_cores(&edge, cores)?;
+        let beats = manager.watch(cores, &edge.drain);
+        let threads = start_cores(&edge, cores, &beats)?;
         desk.is_starting.store(false, Ordering::Release);
-        let plural = if cores == 1 { "" } else { "s" };
-        edge.journal.write("forebay", format!("serving on {cores} core{plural}"));
+        let serving = format!("serving on {cores} core{}", if cores == 1 { "" } else { "s" });
+        edge.journal.write("forebay", serving.as_str());
         (plan.ready)(&edge, &address);
+        manager.tell(&format!("READY=1\nSTATUS={serving}"));
         signals.until_the_end(&desk, child.as_ref()).await;
+        manager.tell("STOPPING=1\nSTATUS=draining");
         tokio::select! {
             () = end(&edge, child, threads) => {}
             // Whoever asks twice does not want to wait. The application is killed with its handle.
@@ -116,6 +124,15 @@ fn cores_of_machine() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+fn open_desk(edge: &Arc<Edge>, work: Work) -> Result<Arc<Desk>, Problem> {
+    Ok(Arc::new(Desk {
+        edge: Arc::clone(edge),
+        is_starting: AtomicBool::new(true),
+        reloader: Reloader::start(work)?,
+        serving: std::sync::Mutex::default(),
+    }))
+}
+
 /// An engine that cannot begin, in words.
 pub(crate) fn start_problem(error: &StartError) -> Problem {
     let hint = error.hint();
@@ -124,18 +141,29 @@ pub(crate) fn start_problem(error: &StartError) -> Problem {
         .hint(hint)
 }
 
-fn start_cores(edge: &Arc<Edge>, cores: usize) -> Result<Vec<JoinHandle<()>>, Problem> {
+fn start_cores(
+    edge: &Arc<Edge>,
+    cores: usize,
+    beats: &Arc<Beats>,
+) -> Result<Vec<JoinHandle<()>>, Problem> {
     let failed = |error: std::io::Error| Problem::ours("cannot start a core").because(error);
     (0..cores)
         .map(|core| {
-            let edge = Arc::clone(edge);
+            let (edge, beats) = (Arc::clone(edge), Arc::clone(beats));
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(failed)?;
             std::thread::Builder::new()
                 .name(format!("core-{core}"))
-                .spawn(move || runtime.block_on(edge.serve(core)))
+                .spawn(move || {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = edge.serve(core) => {}
+                            () = beats.beat(core) => {}
+                        }
+                    });
+                })
                 .map_err(failed)
         })
         .collect()
@@ -153,6 +181,7 @@ fn start_child(
     let settings = child::Settings {
         port: Some(wrapped.port),
         descriptors,
+        hidden: &systemd::VARIABLES,
         ..child::Settings::new(program, command.collect())
     };
     let journal = Arc::clone(&edge.journal);

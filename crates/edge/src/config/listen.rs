@@ -13,6 +13,8 @@ pub enum Place {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix(PathBuf),
+    /// Sockets that the service manager bound and handed over under this name.
+    Systemd(String),
 }
 
 /// What one listener speaks.
@@ -39,6 +41,7 @@ impl std::fmt::Display for Listener {
         match &self.place {
             Place::Tcp(address) => write!(f, "{scheme}://{address}"),
             Place::Unix(path) => write!(f, "{scheme}+unix:{}", path.display()),
+            Place::Systemd(name) => write!(f, "{scheme}+systemd:{name}"),
         }
     }
 }

@@ -4,7 +4,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -13,12 +12,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::{Drain, Guard};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::mpsc;
 
 use super::Handler;
 use super::caps::Place;
 use super::entrance::Entrance;
+use super::inherited::{Accepted, Watched};
 use super::io::Stream;
 use super::proxy_protocol;
 use super::serve::{self, Context, Guarded};
@@ -82,6 +82,7 @@ impl Loop {
         let close = Drain::default();
         let acceptor = Acceptor {
             protocol: bound.protocol(),
+            empties: bound.is_ours(),
             context: Arc::clone(context),
             crowd: crowd.clone(),
             pause: Duration::ZERO,
@@ -107,6 +108,8 @@ impl Drop for Loop {
 
 struct Acceptor<H> {
     protocol: Protocol,
+    /// Whether what is queued at the end is taken before the socket is closed.
+    empties: bool,
     context: Arc<Context<H>>,
     crowd: Drain,
     pause: Duration,
@@ -116,13 +119,13 @@ impl<H: Handler> Acceptor<H> {
     async fn run(mut self, door: Door, close: Drain) -> io::Result<()> {
         match door {
             Door::Tcp(listener) => self.tcp(TcpListener::from_std(listener)?, close).await,
-            Door::Unix(listener, cores, _own) => {
-                self.unix(UnixListener::from_std(listener)?, &cores, close).await
+            Door::Single(socket, cores, _own) => {
+                self.for_all(Watched::new(socket)?, &cores, close).await
             }
             Door::Handed(mut handed) => {
                 // Ends with the accepting core's loop, once everything is handed over.
-                while let Some(stream) = handed.recv().await {
-                    self.local(stream);
+                while let Some(accepted) = handed.recv().await {
+                    self.take(accepted);
                 }
                 Ok(())
             }
@@ -136,7 +139,7 @@ impl<H: Handler> Acceptor<H> {
             next(|context| listener.poll_accept(context), closing.as_mut()).await
         {
             match accepted {
-                Ok((stream, peer)) => self.remote(stream, peer),
+                Ok((stream, peer)) => self.begin(stream, Some(peer)),
                 Err(error) => self.wait_after(&error).await,
             }
         }
@@ -144,57 +147,62 @@ impl<H: Handler> Acceptor<H> {
         let listener = listener.into_std()?;
         while let Ok((stream, peer)) = listener.accept() {
             stream.set_nonblocking(true)?;
-            self.remote(TcpStream::from_std(stream)?, peer);
+            self.begin(TcpStream::from_std(stream)?, Some(peer));
         }
         Ok(())
     }
 
-    async fn unix(
+    async fn for_all(
         &mut self,
-        listener: UnixListener,
-        cores: &[mpsc::Sender<StdUnixStream>],
+        socket: Watched,
+        cores: &[mpsc::Sender<Accepted>],
         close: Drain,
     ) -> io::Result<()> {
         let mut closing = pin!(close.begun());
         let mut turn = 0;
         while let Some(accepted) =
-            next(|context| listener.poll_accept(context), closing.as_mut()).await
+            next(|context| socket.poll_accept(context), closing.as_mut()).await
         {
             match accepted {
-                Ok((stream, _)) => {
+                Ok(accepted) => {
                     turn = (turn + 1) % cores.len().max(1);
-                    self.hand_over(stream.into_std()?, cores.get(turn).filter(|_| turn > 0));
+                    self.hand_over(accepted, cores.get(turn).filter(|_| turn > 0));
                 }
                 Err(error) => self.wait_after(&error).await,
             }
         }
-        let listener = listener.into_std()?;
-        while let Ok((stream, _)) = listener.accept() {
-            stream.set_nonblocking(true)?;
-            self.local(stream);
+        let socket = socket.into_single()?;
+        while self.empties
+            && let Ok(accepted) = socket.accept()
+        {
+            self.take(accepted);
         }
         Ok(())
     }
 
     /// Gives a connection to another core, or keeps it if that core does not keep up.
-    fn hand_over(&mut self, stream: StdUnixStream, core: Option<&mpsc::Sender<StdUnixStream>>) {
+    fn hand_over(&mut self, accepted: Accepted, core: Option<&mpsc::Sender<Accepted>>) {
         let kept = match core {
-            Some(core) => core.try_send(stream).err().map(mpsc::error::TrySendError::into_inner),
-            None => Some(stream),
+            Some(core) => core.try_send(accepted).err().map(mpsc::error::TrySendError::into_inner),
+            None => Some(accepted),
         };
-        if let Some(stream) = kept {
-            self.local(stream);
+        if let Some(accepted) = kept {
+            self.take(accepted);
         }
     }
 
-    fn remote(&mut self, stream: TcpStream, peer: SocketAddr) {
-        self.begin(stream, Some(peer));
-    }
-
-    fn local(&mut self, stream: StdUnixStream) {
-        match UnixStream::from_std(stream) {
-            Ok(stream) => self.begin(stream, None),
-            Err(error) => tracing::warn!(error = %error, "cannot take over a connection"),
+    /// Begins with a connection that this core has accepted, or was handed.
+    fn take(&mut self, accepted: Accepted) {
+        let taken = match accepted {
+            Accepted::Tcp(stream, peer) => {
+                TcpStream::from_std(stream).map(|stream| self.begin(stream, Some(peer)))
+            }
+            Accepted::Unix(stream) => {
+                UnixStream::from_std(stream).map(|stream| self.begin(stream, None))
+            }
+        };
+        if let Err(error) = taken {
+            tracing::warn!(error = %error, "cannot take over a connection");
         }
     }
 

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::caps::Caps;
 use super::counters::Counters;
+use super::inherited::Inherited;
 use super::settings::Settings;
 use super::sockets::{BindError, Sockets};
 use super::tls::{CertificateError, Certificates, Prepared};
@@ -22,14 +23,25 @@ pub struct Entrance {
     caps: Arc<Caps>,
     counters: Arc<Counters>,
     cores: usize,
+    inherited: Inherited,
 }
 
 impl Entrance {
     /// Binds the sockets and loads the certificates. From here on clients wait in the kernel; they
     /// are served once [`super::run`] runs on each of `cores` cores.
     pub fn open(listen: &Listen, admit: &Admit, cores: usize) -> Result<Entrance, OpenError> {
+        Entrance::open_with(listen, admit, cores, Inherited::default())
+    }
+
+    /// The same with sockets that the process was started with.
+    pub fn open_with(
+        listen: &Listen,
+        admit: &Admit,
+        cores: usize,
+        inherited: Inherited,
+    ) -> Result<Entrance, OpenError> {
         let certificates = Certificates::load(&listen.certificates)?;
-        let sockets = Sockets::bind(&listen.listeners, cores, None)?;
+        let sockets = Sockets::bind(&listen.listeners, cores, &inherited, None)?;
         Ok(Entrance {
             sockets: watch::Sender::new(sockets),
             settings: ArcSwap::from_pointee(Settings::new(listen, admit)),
@@ -37,13 +49,15 @@ impl Entrance {
             caps: Arc::default(),
             counters: Arc::default(),
             cores,
+            inherited,
         })
     }
 
     /// Does everything of a reload that can fail; nothing changes yet.
     pub fn prepare(&self, listen: &Listen, admit: &Admit) -> Result<Next, OpenError> {
         let certificates = self.certificates.prepare(&listen.certificates)?;
-        let sockets = Sockets::bind(&listen.listeners, self.cores, Some(&*self.sockets.borrow()))?;
+        let before = self.sockets.borrow().clone();
+        let sockets = Sockets::bind(&listen.listeners, self.cores, &self.inherited, Some(&before))?;
         Ok(Next { sockets, certificates, settings: Settings::new(listen, admit) })
     }
 

@@ -1,8 +1,8 @@
 //! The sockets on which the process listens.
 //!
 //! Each core has a TCP socket of its own (`SO_REUSEPORT`), so that the kernel spreads connections
-//! and no core waits for another. A Unix socket cannot be shared so: one core accepts and hands the
-//! connections round.
+//! and no core waits for another. A Unix socket cannot be shared so, nor can one that was handed over by a
+//! service manager: one core accepts and hands the connections round.
 
 use std::fmt;
 use std::io;
@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use socket2::{Domain, Protocol as Transport, Socket, Type};
 use tokio::sync::mpsc;
 
+use super::inherited::{Accepted, Inherited, Single};
 use crate::config::listen::{Listener, Place, Protocol};
 
 /// Connections that wait in the kernel while a core is busy; the kernel cuts it at `somaxconn`.
@@ -30,24 +31,31 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds every listener for `cores` cores. What stands in `keep` under the same listener is
-    /// taken over as it is; what is new is bound; nothing happens to `keep` if that fails.
+    /// taken over as it is; what is new is bound, or found in `inherited`; nothing happens to `keep` if that
+    /// fails.
     pub fn bind(
         listeners: &[Listener],
         cores: usize,
+        inherited: &Inherited,
         keep: Option<&Sockets>,
     ) -> Result<Sockets, BindError> {
         let mut sockets = Sockets::default();
         for listener in listeners {
             let kept = keep.into_iter().flat_map(|sockets| &sockets.bound);
-            let bound = match kept.clone().find(|bound| bound.listener == *listener) {
-                Some(bound) => Arc::clone(bound),
-                // The same place with another protocol: the sockets stay, the new loops take over.
-                None => match kept.clone().find(|bound| bound.listener.place == listener.place) {
-                    Some(bound) => Arc::new(bound.again(listener.protocol)?),
-                    None => Arc::new(Bound::new(listener, cores.max(1))?),
-                },
-            };
-            sockets.bound.push(bound);
+            let mut same = kept.clone().filter(|bound| bound.listener == *listener).peekable();
+            if same.peek().is_some() {
+                sockets.bound.extend(same.cloned());
+            } else if let Place::Systemd(name) = &listener.place {
+                sockets.bound.extend(Bound::inherited(listener, name, cores.max(1), inherited)?);
+            } else {
+                let mut kept = kept;
+                let bound = match kept.find(|bound| bound.listener.place == listener.place) {
+                    // The same place with another protocol: the sockets stay, the new loops take over.
+                    Some(bound) => bound.again(listener.protocol)?,
+                    None => Bound::new(listener, cores.max(1))?,
+                };
+                sockets.bound.push(Arc::new(bound));
+            }
         }
         Ok(sockets)
     }
@@ -80,18 +88,19 @@ pub(super) struct Bound {
 pub(super) enum Door {
     /// A TCP socket of its own.
     Tcp(TcpListener),
-    /// The Unix socket: this core accepts for all.
-    Unix(UnixListener, Vec<mpsc::Sender<UnixStream>>, mpsc::Receiver<UnixStream>),
+    /// The one socket that there is: this core accepts for all.
+    Single(Single, Vec<mpsc::Sender<Accepted>>, mpsc::Receiver<Accepted>),
     /// What the accepting core hands over.
-    Handed(mpsc::Receiver<UnixStream>),
+    Handed(mpsc::Receiver<Accepted>),
     /// The core has it already.
     Taken,
 }
 
 impl Bound {
     fn new(listener: &Listener, cores: usize) -> Result<Bound, BindError> {
-        let failed = |error| BindError { place: listener.place.clone(), error };
+        let failed = |error| BindError::new(&listener.place, error);
         match &listener.place {
+            Place::Systemd(_) => Err(failed(io::ErrorKind::NotFound.into())),
             Place::Tcp(address) => {
                 probe(*address).map_err(failed)?;
                 let first = tcp(*address).map_err(failed)?;
@@ -105,7 +114,7 @@ impl Bound {
                 Ok(Bound { listener, address: Some(address), per_core, file: None })
             }
             Place::Unix(path) => {
-                let socket = unix(path).map_err(failed)?;
+                let socket = Single::Unix(unix(path).map_err(failed)?);
                 let file = Some(Arc::new(SocketFile(path.clone())));
                 let listener = listener.clone();
                 Ok(Bound { listener, address: None, per_core: hand_round(socket, cores), file })
@@ -113,9 +122,29 @@ impl Bound {
         }
     }
 
+    /// All sockets that were handed over under a name.
+    fn inherited(
+        listener: &Listener,
+        name: &str,
+        cores: usize,
+        inherited: &Inherited,
+    ) -> Result<Vec<Arc<Bound>>, BindError> {
+        let failed = |error| BindError::new(&listener.place, error);
+        let sockets = inherited.named(name).map_err(failed)?;
+        if sockets.is_empty() {
+            let error = failed(io::ErrorKind::NotFound.into());
+            return Err(BindError { handed_over: inherited.to_string(), ..error });
+        }
+        let bound = |socket: Single| {
+            let (listener, address) = (listener.clone(), socket.address());
+            Bound { listener, address, per_core: hand_round(socket, cores), file: None }
+        };
+        Ok(sockets.into_iter().map(bound).map(Arc::new).collect())
+    }
+
     /// The same place under another protocol.
     fn again(&self, protocol: Protocol) -> Result<Bound, BindError> {
-        let failed = |error| BindError { place: self.listener.place.clone(), error };
+        let failed = |error| BindError::new(&self.listener.place, error);
         let listener = Listener { place: self.listener.place.clone(), protocol };
         let cores = self.per_core.len();
         let per_core = match self.address {
@@ -124,8 +153,10 @@ impl Bound {
                 .collect::<io::Result<_>>()
                 .map_err(failed)?,
             None => match &self.listener.place {
-                Place::Unix(path) => hand_round(unix_again(path).map_err(failed)?, cores),
-                Place::Tcp(_) => Vec::new(),
+                Place::Unix(path) => {
+                    hand_round(Single::Unix(unix_again(path).map_err(failed)?), cores)
+                }
+                Place::Tcp(_) | Place::Systemd(_) => Vec::new(),
             },
         };
         Ok(Bound { listener, address: self.address, per_core, file: self.file.clone() })
@@ -133,6 +164,11 @@ impl Bound {
 
     fn place(&self) -> Place {
         self.address.map_or_else(|| self.listener.place.clone(), Place::Tcp)
+    }
+
+    /// What waits in a socket of the service manager's when we close is for whoever comes after us.
+    pub(super) fn is_ours(&self) -> bool {
+        !matches!(self.listener.place, Place::Systemd(_))
     }
 
     pub(super) fn protocol(&self) -> Protocol {
@@ -198,14 +234,14 @@ fn unix_again(path: &Path) -> io::Result<UnixListener> {
     Ok(socket)
 }
 
-fn hand_round(socket: UnixListener, cores: usize) -> Vec<Mutex<Door>> {
+fn hand_round(socket: Single, cores: usize) -> Vec<Mutex<Door>> {
     let (senders, receivers): (Vec<_>, Vec<_>) =
         (0..cores).map(|_| mpsc::channel(MOST_HANDED)).unzip();
     let mut socket = Some(socket);
     receivers
         .into_iter()
         .map(|receiver| match socket.take() {
-            Some(socket) => Door::Unix(socket, senders.clone(), receiver),
+            Some(socket) => Door::Single(socket, senders.clone(), receiver),
             None => Door::Handed(receiver),
         })
         .map(Mutex::new)
@@ -227,9 +263,15 @@ impl Drop for SocketFile {
 pub struct BindError {
     place: Place,
     error: io::Error,
+    /// Names of the sockets that were handed over, where one was looked for.
+    handed_over: String,
 }
 
 impl BindError {
+    fn new(place: &Place, error: io::Error) -> BindError {
+        BindError { place: place.clone(), error, handed_over: String::new() }
+    }
+
     /// What the reader can do about it.
     pub fn hint(&self) -> String {
         match (&self.place, self.error.kind()) {
@@ -256,6 +298,11 @@ impl BindError {
                 let folder = path.parent().unwrap_or(path);
                 format!("make the folder: `mkdir -p {}`", folder.display())
             }
+            (Place::Systemd(name), _) => format!(
+                "start it by a socket unit that says `FileDescriptorName={name}`; what systemd has handed \
+                 over is: {}",
+                self.handed_over
+            ),
             _ => "see `listen` in the configuration".to_owned(),
         }
     }
@@ -271,6 +318,7 @@ impl fmt::Display for BindError {
         match &self.place {
             Place::Tcp(address) => write!(f, "cannot listen on `{address}`"),
             Place::Unix(path) => write!(f, "cannot listen on `{}`", path.display()),
+            Place::Systemd(name) => write!(f, "cannot listen on `systemd:{name}`"),
         }
     }
 }

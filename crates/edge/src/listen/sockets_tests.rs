@@ -9,9 +9,17 @@ fn at(path: &Path) -> Listener {
     Listener { place: Place::Unix(path.to_owned()), protocol: Protocol::Plain }
 }
 
+fn bind(
+    listeners: &[Listener],
+    cores: usize,
+    keep: Option<&Sockets>,
+) -> Result<Sockets, BindError> {
+    Sockets::bind(listeners, cores, &Inherited::default(), keep)
+}
+
 #[test]
 fn every_core_has_a_socket_of_the_same_port() {
-    let sockets = Sockets::bind(&[local()], 3, None).expect("a free port");
+    let sockets = bind(&[local()], 3, None).expect("a free port");
     let Place::Tcp(real) = sockets.addresses()[0].place else { panic!("it is TCP") };
     assert_ne!(real.port(), 0);
     for core in 0..3 {
@@ -23,9 +31,9 @@ fn every_core_has_a_socket_of_the_same_port() {
 
 #[test]
 fn a_port_in_use_is_told_even_if_it_may_be_shared() {
-    let sockets = Sockets::bind(&[local()], 1, None).expect("a free port");
+    let sockets = bind(&[local()], 1, None).expect("a free port");
     let taken = sockets.addresses();
-    let error = Sockets::bind(&taken, 1, None).expect_err("it is in use");
+    let error = bind(&taken, 1, None).expect_err("it is in use");
     let Place::Tcp(address) = taken[0].place else { panic!("it is TCP") };
     assert_eq!(error.to_string(), format!("cannot listen on `{address}`"));
     assert!(error.hint().contains(&format!("sport = :{}", address.port())), "{}", error.hint());
@@ -33,24 +41,23 @@ fn a_port_in_use_is_told_even_if_it_may_be_shared() {
 
 #[test]
 fn ipv4_and_ipv6_of_one_port_stand_side_by_side() {
-    let sockets = Sockets::bind(&[local()], 1, None).expect("a free port");
+    let sockets = bind(&[local()], 1, None).expect("a free port");
     let Place::Tcp(address) = sockets.addresses()[0].place else { panic!("it is TCP") };
     let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, address.port()));
     let listener = Listener { place: Place::Tcp(any), protocol: Protocol::Plain };
-    Sockets::bind(&[listener], 1, None).expect("IPv6 only does not collide with IPv4");
+    bind(&[listener], 1, None).expect("IPv6 only does not collide with IPv4");
 }
 
 #[test]
 fn a_reload_keeps_what_stays() {
-    let first = Sockets::bind(&[local()], 1, None).expect("a free port");
+    let first = bind(&[local()], 1, None).expect("a free port");
     let folder = tempfile::tempdir().expect("a folder");
     let listeners = [local(), at(&folder.path().join("socket"))];
-    let second = Sockets::bind(&listeners, 1, Some(&first)).expect("bound");
+    let second = bind(&listeners, 1, Some(&first)).expect("bound");
     assert!(Arc::ptr_eq(&first.bound()[0], &second.bound()[0]));
     assert_eq!(second.addresses().len(), 2);
     let tls = Listener { protocol: Protocol::Tls, ..local() };
-    let third =
-        Sockets::bind(&[tls], 1, Some(&second)).expect("the old ones do not stand in the way");
+    let third = bind(&[tls], 1, Some(&second)).expect("the old ones do not stand in the way");
     assert_eq!(third.addresses()[0].place, second.addresses()[0].place);
     assert_eq!(third.addresses()[0].protocol, Protocol::Tls);
 }
@@ -61,12 +68,12 @@ fn a_unix_socket_replaces_a_dead_one_only_and_goes_with_its_listener() {
     let path = folder.path().join("socket");
     drop(UnixListener::bind(&path).expect("bound"));
     assert!(path.exists(), "a dead process leaves its file");
-    let sockets = Sockets::bind(&[at(&path)], 2, None).expect("the dead one is replaced");
-    let error = Sockets::bind(&[at(&path)], 2, None).expect_err("a living one is not");
+    let sockets = bind(&[at(&path)], 2, None).expect("the dead one is replaced");
+    let error = bind(&[at(&path)], 2, None).expect_err("a living one is not");
     assert!(error.hint().contains("ss -lxp"), "{}", error.hint());
     drop(sockets);
     assert!(!path.exists());
     std::fs::write(&path, "a file of somebody").expect("written");
-    Sockets::bind(&[at(&path)], 1, None).expect_err("a file is no socket");
+    bind(&[at(&path)], 1, None).expect_err("a file is no socket");
     assert!(path.exists(), "it is not ours to remove");
 }

@@ -53,6 +53,8 @@ pub struct Settings {
     pub arguments: Vec<OsString>,
     /// Variables beside those of this process.
     pub environment: Vec<(OsString, OsString)>,
+    /// Variables of this process that it does not get: they are meant for us.
+    pub hidden: &'static [&'static str],
     /// Folder; `None` is ours.
     pub folder: Option<PathBuf>,
     /// Port; `None` takes a free one.
@@ -74,6 +76,7 @@ impl Settings {
             program: program.into(),
             arguments,
             environment: Vec::new(),
+            hidden: &[],
             folder: None,
             port: None,
             descriptors: None,
@@ -249,6 +252,9 @@ impl Keeper {
             // which some servers take for the word to go.
             .stdin(Stdio::piped())
             .kill_on_drop(true);
+        for name in self.settings.hidden {
+            command.env_remove(name);
+        }
         if let Some(folder) = &self.settings.folder {
             command.current_dir(folder);
         }

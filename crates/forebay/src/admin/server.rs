@@ -55,6 +55,8 @@ impl Admin {
                         .hint("another forebay may run already; give this one `--admin 127.0.0.1:0` or another port")
                 })
             }
+            // The settings take no such place for operators.
+            Place::Systemd(_) => Err(Problem::ours("operators need an address of their own")),
             Place::Unix(path) => {
                 remove_stale(path);
                 UnixListener::bind(path).map(Socket::Unix).map_err(|error| {
@@ -74,7 +76,7 @@ impl Admin {
                 listener.local_addr().map_or_else(|_| "?".into(), |a| a.to_string())
             }
             (Socket::Unix(_), Place::Unix(path)) => format!("unix:{}", path.display()),
-            (Socket::Unix(_), Place::Tcp(_)) => "?".into(),
+            (Socket::Unix(_), Place::Tcp(_) | Place::Systemd(_)) => "?".into(),
         }
     }
 

@@ -63,7 +63,7 @@ pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
             let address =
                 edge.entrance.addresses().into_iter().find_map(|listener| match listener.place {
                     Place::Tcp(address) if address.is_ipv4() => Some(address.port()),
-                    Place::Tcp(_) | Place::Unix(_) => None,
+                    Place::Tcp(_) | Place::Unix(_) | Place::Systemd(_) => None,
                 });
             if let (true, Some(port)) = (wants_traffic, address) {
                 let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -99,7 +99,7 @@ fn furnished(mut config: Config, certificate: Option<&Certificate>) -> Config {
                 address.set_port(TLS_PORT);
                 Some(Listener { place: Place::Tcp(address), protocol: Protocol::Tls })
             }
-            Place::Unix(_) => None,
+            Place::Unix(_) | Place::Systemd(_) => None,
         });
         config.listen.listeners.extend(secure);
         config.listen.certificates.push(certificate.clone());

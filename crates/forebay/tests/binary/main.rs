@@ -2,6 +2,7 @@
 
 mod demo;
 mod live;
+mod managed;
 mod metrics;
 mod moving_name;
 mod operators;

@@ -10,7 +10,7 @@ use super::problem::Wrong;
 use super::setting::{Setting, text};
 use crate::config::listen::{Listener, Place, Protocol};
 
-/// `":80"`, `"https://0.0.0.0:443"`, `"unix:/run/forebay.sock"`.
+/// `":80"`, `"https://0.0.0.0:443"`, `"unix:/run/forebay.sock"`, `"systemd:web"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listening {
     written: String,
@@ -25,8 +25,8 @@ enum Where {
     There(Place),
 }
 
-const HINT: &str = "write `:80`, `0.0.0.0:80`, `[::]:80` or `unix:/run/forebay.sock`, \
-                    and `https://` before it for TLS";
+const HINT: &str = "write `:80`, `0.0.0.0:80`, `[::]:80`, `unix:/run/forebay.sock` or \
+                    `systemd:NAME`, and `https://` before it for TLS";
 
 impl Listening {
     /// Everywhere on a port.
@@ -75,8 +75,8 @@ impl Setting for Place {
         const HINT: &str = "write `127.0.0.1:7400` or `unix:/run/forebay-admin.sock`";
         let written = text(value, "an address", HINT)?;
         match spot(written, written)? {
-            Where::There(place) => Ok(place),
-            Where::Everywhere(_) => {
+            Where::There(place @ (Place::Tcp(_) | Place::Unix(_))) => Ok(place),
+            Where::There(Place::Systemd(_)) | Where::Everywhere(_) => {
                 Err(Wrong::new(format!("names no address: `{written}`")).hint(HINT))
             }
         }
@@ -86,6 +86,7 @@ impl Setting for Place {
         match self {
             Place::Tcp(address) => format!("\"{address}\""),
             Place::Unix(path) => format!("\"unix:{}\"", path.display()),
+            Place::Systemd(name) => format!("\"systemd:{name}\""),
         }
     }
 }
@@ -98,6 +99,15 @@ fn spot(rest: &str, written: &str) -> Result<Where, Wrong> {
             Ok(Where::There(Place::Unix(PathBuf::from(path))))
         } else {
             Err(wrong("is not an absolute path"))
+        };
+    }
+    if let Some(name) = rest.strip_prefix("systemd:") {
+        // What systemd permits in FileDescriptorName=.
+        let is_name = name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':');
+        return if is_name && !name.is_empty() {
+            Ok(Where::There(Place::Systemd(name.to_owned())))
+        } else {
+            Err(wrong("names no socket of systemd"))
         };
     }
     let port = rest.rsplit_once(':').map(|(_, port)| port);

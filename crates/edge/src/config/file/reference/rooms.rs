@@ -12,7 +12,7 @@ pub const LISTEN: Section = Section {
             name: "on",
             kind: "list of listeners",
             default: r#"[":8080"]"#,
-            doc: "Where clients connect. `:80` is every IPv4 and IPv6 address, `https://` before it means TLS, `unix:/path` is a Unix socket. With a certificate and without this key, `https://:8443` is added.",
+            doc: "Where clients connect. `:80` is every IPv4 and IPv6 address, `https://` before it means TLS, `unix:/path` is a Unix socket, `systemd:NAME` the sockets that systemd hands over under that name. With a certificate and without this key, `https://:8443` is added.",
             example: r#"[":80", "https://:443"]"#,
         },
         Key {
