@@ -13,6 +13,7 @@ pub mod config;
 pub mod edge;
 pub mod error;
 pub mod exchange;
+pub mod expiry;
 pub mod forward;
 pub mod http1;
 pub mod identity;

@@ -6,6 +6,7 @@ use forebay_signals::prometheus::Page;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Edge;
+use crate::expiry::{self, Expiry};
 use crate::origin::OriginView;
 use crate::traffic::Outcome;
 
@@ -22,6 +23,9 @@ pub struct Status {
     pub reloads: u64,
     /// Where clients connect.
     pub listening: Vec<String>,
+    /// Certificates by name, those that end first in front, a hundred at most.
+    #[serde(default)]
+    pub certificates: Vec<Expiry>,
     /// Client connections open now.
     pub connections: i64,
     /// Requests in the rooms now.
@@ -80,6 +84,7 @@ pub fn status(edge: &Edge) -> Status {
         uptime_s: clock::now().saturating_duration_since(edge.started).as_secs(),
         reloads: edge.reloads(),
         listening: edge.entrance.addresses().iter().map(ToString::to_string).collect(),
+        certificates: expiry::all(edge),
         connections: edge.entrance.counters().open.value(),
         in_flight: edge.in_flight.count(),
         cache: edge.cache.view(),
@@ -124,6 +129,7 @@ pub fn metrics(edge: &Edge) -> String {
     edge.traffic.write(&mut page);
     edge.cache.write(&mut page);
     write_listen(edge, &mut page);
+    write_certificates(edge, &mut page);
     edge.compressor().write(&mut page);
     edge.snapshot().rates.write(&mut page);
     write_origins(edge, &mut page);
@@ -159,6 +165,14 @@ fn write_listen(edge: &Edge, page: &mut Page) {
         let name = format!("forebay_edge_listen_{name}_total");
         page.family(&name, "counter", help);
         page.sample(&name, &[], counter.value());
+    }
+}
+
+fn write_certificates(edge: &Edge, page: &mut Page) {
+    let name = "forebay_edge_certificate_days_left";
+    page.family(name, "gauge", "Days until the certificate ends, the hundred that end first.");
+    for expiry in expiry::all(edge) {
+        page.sample(name, &[("name", &expiry.name)], expiry.days_left);
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
+use forebay_edge::expiry;
 use forebay_edge::origin::child::{self, Child};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
@@ -65,6 +66,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let admin = Admin::bind(&snapshot.config.admin.place).await?;
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
+        spawn_warnings(&edge, &watched);
         let manager = Manager::from_environment();
         let work = Work {
             edge: Arc::clone(&edge),
@@ -118,6 +120,12 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         edge.snapshot().log.finish();
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Certificates that end soon are told until the process goes.
+fn spawn_warnings(edge: &Arc<Edge>, gone: &Drain) {
+    let (edge, gone) = (Arc::clone(edge), gone.clone());
+    drop(tokio::spawn(async move { expiry::warn(&edge, &gone).await }));
 }
 
 fn cores_of_machine() -> usize {

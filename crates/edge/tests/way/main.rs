@@ -1,6 +1,7 @@
 //! The whole way on real sockets: client, edge, origin.
 
 mod encodings;
+mod ending;
 #[path = "../listening/frames.rs"]
 #[expect(dead_code, reason = "the client's tests use all of it")]
 mod frames;

@@ -81,6 +81,9 @@ fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
     if !now.maintenance.is_empty() {
         writeln!(out, "IN MAINTENANCE: {}", now.maintenance.join(", "))?;
     }
+    for overdue in now.certificates.iter().filter(|certificate| certificate.is_overdue).take(5) {
+        writeln!(out, "WARNING: {}", overdue.sentence())?;
+    }
     if now.log_lines_lost > 0 {
         writeln!(out, "WARNING: {} lines of the access log were lost", now.log_lines_lost)?;
     }

@@ -12,6 +12,7 @@ use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::lifetime::Lifetime;
 use super::table::{Entry, Table};
 use crate::config::listen::Certificate;
 
@@ -41,6 +42,7 @@ fn one(
         .map_err(|error| bad_chain(Why::BadPem(error)))?;
     let leaf = chain.first().ok_or_else(|| bad_chain(Why::NoCertificate))?;
     let names = names(leaf).map_err(|error| bad_chain(Why::BadCertificate(error)))?;
+    let lifetime = Lifetime::of(leaf);
     let key = PrivateKeyDer::from_pem_slice(&texts.key).map_err(|error| {
         texts.key_error(match error {
             pem::Error::NoItemsFound => Why::NoKey,
@@ -62,7 +64,7 @@ fn one(
             "certificate names no host: only a client without server name gets it"
         );
     }
-    Ok(Arc::new(Entry { key: Arc::new(key), names, source }))
+    Ok(Arc::new(Entry { key: Arc::new(key), names, lifetime, source }))
 }
 
 /// The DNS names of a certificate, lower case. Its common name does not count (RFC 9525 §6.3).

@@ -4,11 +4,13 @@
 //! whether a connection may speak for a host. A reload swaps the table of certificates underneath;
 //! connections and tickets go on. TLS 1.2 and 1.3, no early data: it can be replayed.
 
+mod lifetime;
 mod load;
 mod self_signed;
 mod table;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -62,6 +64,16 @@ impl Certificates {
     /// How many certificates there are.
     pub fn count(&self) -> usize {
         self.table.load().all().len()
+    }
+
+    /// Calls `see` for each certificate with its first name (`-` if it has none), and when it begins and ends.
+    pub fn each_lifetime(&self, mut see: impl FnMut(&str, SystemTime, SystemTime)) {
+        for entry in self.table.load().all() {
+            if let Some(lifetime) = entry.lifetime {
+                let name = entry.names.first().map_or("-", |name| &**name);
+                see(name, lifetime.begins, lifetime.ends);
+            }
+        }
     }
 
     /// What a TLS acceptor needs.

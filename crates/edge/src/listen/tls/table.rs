@@ -7,12 +7,16 @@ use std::sync::Arc;
 use rustls::SignatureScheme;
 use rustls::sign::CertifiedKey;
 
+use super::lifetime::Lifetime;
+
 /// One certificate.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) key: Arc<CertifiedKey>,
     /// DNS names it is for, lower case; `*.example` stands for one label before `.example`.
     pub(super) names: Vec<Box<str>>,
+    /// When it begins and ends, if that can be made out.
+    pub(super) lifetime: Option<Lifetime>,
     /// Hash of the files it came from.
     pub(super) source: u64,
 }
