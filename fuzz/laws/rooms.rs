@@ -78,7 +78,9 @@ fn settle(bytes: &[u8], settings: &Admit) -> Exchange {
 pub(crate) fn config(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let nothing = |_: &Path| Err(io::Error::from(io::ErrorKind::NotFound));
-    let machine = Machine { read: &nothing, folder: Path::new("/etc"), has_ipv6: true };
+    let is_folder = |_: &Path| true;
+    let folder = Path::new("/etc");
+    let machine = Machine { read: &nothing, is_folder: &is_folder, folder, has_ipv6: true };
     let file = Layer { source: Source::File("forebay.toml".into()), text: text.into() };
     match read(&[file], &machine) {
         Ok(loaded) => assert!(!explain(&loaded.values).is_empty()),

@@ -22,6 +22,7 @@ use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Route};
 use crate::exchange::{Encoding, Scheme};
+use crate::files::Folder;
 use crate::listen::{self, Entrance, Inherited, OpenError};
 use crate::maintenance::Maintenance;
 use crate::origin::{BadOrigin, Origins, Upstream};
@@ -87,6 +88,8 @@ pub struct Site {
     pub route: Route,
     /// Its application, if it forwards.
     pub upstream: Option<Arc<Upstream>>,
+    /// Its folder, if it serves files.
+    pub folder: Option<Arc<Folder>>,
     /// How often clients may ask.
     pub meters: Vec<Arc<Meter>>,
     /// Its counters.
@@ -125,12 +128,17 @@ impl Site {
         let meters: Vec<Arc<Meter>> = meters.collect();
         let own = match &route.action {
             Action::Forward(name) => name.as_str(),
-            Action::Redirect(..) | Action::Fixed(..) => "",
+            Action::Files(_) | Action::Redirect(..) | Action::Fixed(..) => "",
+        };
+        let folder = match &route.action {
+            Action::Files(files) => Some(Arc::new(Folder::new(files.clone()))),
+            Action::Forward(_) | Action::Redirect(..) | Action::Fixed(..) => None,
         };
         let arm = |origin: &str| {
             Arc::new(Site {
                 route: route.clone(),
                 upstream: origins.find(origin),
+                folder: None,
                 meters: Vec::new(),
                 traffic: traffic.of_arm(&route.name, origin),
                 users: None,
@@ -147,6 +155,7 @@ impl Site {
         Arc::new(Site {
             route: route.clone(),
             upstream: origins.find(own),
+            folder,
             meters,
             traffic: traffic.of(&route.name),
             users: route.basic_auth.as_ref().map(|settings| Users::new(settings, checks)),

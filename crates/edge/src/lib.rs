@@ -14,6 +14,7 @@ pub mod edge;
 pub mod error;
 pub mod exchange;
 pub mod expiry;
+pub mod files;
 pub mod forward;
 pub mod http1;
 pub mod identity;

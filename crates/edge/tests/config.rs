@@ -27,7 +27,9 @@ fn load(layers: &[Layer]) -> Result<Loaded, Problems> {
         }
         _ => Ok(b"<h1>content</h1>".to_vec()),
     };
-    let machine = Machine { read: &read, folder: Path::new("/etc/forebay"), has_ipv6: true };
+    let is_folder = |path: &Path| !path.ends_with("missing");
+    let folder = Path::new("/etc/forebay");
+    let machine = Machine { read: &read, is_folder: &is_folder, folder, has_ipv6: true };
     file::read(layers, &machine)
 }
 
@@ -105,6 +107,10 @@ fn alone(section: &str, key: &Key) -> String {
         ("route.basic_auth", _) => {
             format!("[[route]]\nbasic_auth = {{ users = \"a.htpasswd\", {line} }}\n{app}")
         }
+        ("route.files", "folder") => format!("[[route]]\nfiles = {{ {line} }}\n{app}"),
+        ("route.files", _) => {
+            format!("[[route]]\nfiles = {{ folder = \"public\", {line} }}\n{app}")
+        }
         ("route.answer", _) => format!("[[route]]\nanswer = {{ {line} }}\n{app}"),
         ("route.request_fields", _) => {
             format!("[[route]]\nrequest_fields = {{ {line} }}\nanswer_fields = {{ {line} }}\n{app}")
@@ -172,9 +178,10 @@ fn defaults_of_the_reference_are_the_defaults_in_force() {
             };
             let path = format!("{path}.{}", key.name);
             let Some(value) = loaded.values.iter().find(|value| value.key == path) else {
-                let within = ["redirect", "answer", "request_fields", "servers", "basic_auth"];
+                let within =
+                    ["redirect", "answer", "files", "request_fields", "servers", "basic_auth"];
                 let is_within = within.iter().any(|end| section.name.ends_with(end));
-                let is_choice = ["redirect", "answer"].contains(&key.name);
+                let is_choice = ["redirect", "answer", "files"].contains(&key.name);
                 assert!(is_within || is_choice, "`{path}` is never explained");
                 continue;
             };

@@ -29,7 +29,7 @@ pub(crate) fn load(settings: &Settings, app: Option<u16>) -> Result<Loaded, Trou
         layers.push(Layer { source: Source::File(path.display().to_string()), text });
     }
     let folder = settings.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
-    let machine = Machine { read: &read, folder, has_ipv6: has_ipv6() };
+    let machine = Machine { read: &read, is_folder: &Path::is_dir, folder, has_ipv6: has_ipv6() };
     let loaded = file::read(&layers, &machine).map_err(|Problems(problems)| Trouble(problems))?;
     check_the_application_is_used(settings, app, &loaded)?;
     Ok(loaded)

@@ -38,7 +38,7 @@ const CRATES: [(&str, &[&str]); 10] = [
 const FOR_TESTS: &str = "forebay-shop";
 
 /// Rooms of the edge, in the order of the request's way.
-const ROOMS: [&str; 6] = ["listen", "admit", "route", "cache", "compress", "origin"];
+const ROOMS: [&str; 7] = ["listen", "admit", "route", "cache", "compress", "files", "origin"];
 /// What lies under the rooms: they may import it, and it imports no room.
 const GROUND: [&str; 5] = ["exchange", "http1", "config", "error", "identity"];
 /// Where the edge lies.

@@ -1,7 +1,9 @@
 //! `[[route]]`: which request goes where, under which policy.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -73,6 +75,32 @@ pub enum Action {
     Redirect(StatusCode, String),
     /// Answer with a fixed text.
     Fixed(StatusCode, Bytes),
+    /// Answer with a file of a folder.
+    Files(Files),
+}
+
+/// File that a folder's own path stands for.
+pub const INDEX: &str = "index.html";
+
+/// Files of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Files {
+    /// The folder. Looked up anew for each file, so that a link to the release of today may move.
+    pub folder: PathBuf,
+    /// The file that stands for a folder below; `None` serves none.
+    pub index: Option<String>,
+    /// What is served in place of a page that is not there: an application that finds its way by itself.
+    pub fallback: Option<String>,
+    /// How long clients may use a file unasked. Without it they ask each time, and are told in a few
+    /// bytes that nothing has changed.
+    pub max_age: Option<Duration>,
+}
+
+impl Files {
+    /// Everything below `folder`, with every other setting at its default.
+    pub fn below(folder: impl Into<PathBuf>) -> Files {
+        Files { folder: folder.into(), index: Some(INDEX.into()), fallback: None, max_age: None }
+    }
 }
 
 /// Shares of a split are so many parts of a percent.

@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod cookies;
 mod encoding;
+mod fingerprint;
 mod lines;
 mod priority;
 mod stamps;
@@ -17,16 +18,20 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
 pub use cookies::{cookies, take_cookie};
 pub use encoding::Encoding;
+pub use fingerprint::is_fingerprinted;
 pub use lines::{OwnLines, field_lines};
 pub use priority::Priority;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};
+
+/// `Cache-Control` of what never changes under its name (RFC 8246): a year, which is for ever.
+pub const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
 /// Scheme by which the client reached the edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -50,7 +50,9 @@ pub(super) fn answer_of(
         Head::Stored { object, rule, status, .. } => {
             let held = at(Arc::clone(object), edge.cache.ms(clock::now()));
             notes.status = notes.status.answered(*status).stored(held.ttl());
-            notes.outcome = Outcome::Revalidated;
+            if *status == StatusCode::NOT_MODIFIED {
+                notes.outcome = Outcome::Revalidated;
+            }
             if let Some(rule) = rule {
                 notes.status = notes.status.because(rule.label());
                 notes.outcome = Outcome::StaleIfError;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_signals::clock;
 
-use super::fetch::pour;
+use super::pour::pour;
 use crate::cache::Head;
 use crate::cache::fill::{FillLead, FillReader, Keep, Settlement};
 use crate::compress::{Compressor, Shared, encoded_fields};

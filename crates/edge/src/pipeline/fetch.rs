@@ -6,10 +6,11 @@ use std::time::Duration;
 use forebay_signals::clock;
 use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode, Uri};
-use http_body_util::BodyExt;
 
+use super::for_ever;
 use super::held::Held;
 use super::pass::{self, Forwarding};
+use super::pour::{finish_empty, pour};
 use super::question::Cacheable;
 use super::stored;
 use crate::cache::fill::{FillLead, Keep};
@@ -27,7 +28,7 @@ use crate::compress::encoded_fields;
 use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
-use crate::exchange::{Answer, Ask, Body, Encoding, Exchange, Priority};
+use crate::exchange::{self, Answer, Ask, Body, Encoding, Exchange, Priority};
 
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
@@ -41,17 +42,19 @@ enum Replaces {
 
 /// The task that asks the origin for everybody.
 pub(super) struct Fill {
-    edge: Arc<Edge>,
-    site: Arc<Site>,
-    key: Vec<u8>,
+    pub(super) edge: Arc<Edge>,
+    pub(super) site: Arc<Site>,
+    pub(super) key: Vec<u8>,
     /// What the origin is shown of the client's request: what the rules judge by.
-    shown: HeaderMap,
+    pub(super) shown: HeaderMap,
     /// `no-store` of the client, whose directives an origin under a policy is not shown.
     forbids_storing: bool,
-    held: Held,
-    ticket: Ticket,
+    /// The path carries a digest of the content.
+    is_fingerprinted: bool,
+    pub(super) held: Held,
+    pub(super) ticket: Ticket,
     /// Whether clients are shown the tags of the answer.
-    tags: Visibility,
+    pub(super) tags: Visibility,
 }
 
 impl Fill {
@@ -70,8 +73,13 @@ impl Fill {
             edge: Arc::clone(edge),
             site: Arc::clone(site),
             key: question.key.clone(),
-            shown: safety::forwarded_fields(&exchange.head.fields, site.policy()),
+            // A folder is shown nothing.
+            shown: match &site.folder {
+                Some(_) => HeaderMap::new(),
+                None => safety::forwarded_fields(&exchange.head.fields, site.policy()),
+            },
             forbids_storing: RequestDirectives::of(&exchange.head.fields).no_store,
+            is_fingerprinted: exchange::is_fingerprinted(exchange.head.uri.path()),
             held,
             // Before the origin is asked: what is purged from here on is not stored by us.
             ticket: edge.cache.memory.ticket(),
@@ -81,6 +89,9 @@ impl Fill {
     }
 
     pub(super) async fn run(mut self, ask: Ask, lead: FillLead<Head>) {
+        if let Some(folder) = self.site.folder.clone() {
+            return self.look_up(&folder, ask.uri.path(), lead).await;
+        }
         let mut arrival =
             Arrival { asked: clock::now(), answered: clock::now(), wall: clock::wall() };
         // When all who waited have left, the fill goes on until the answer's head says what it is worth: whoever
@@ -107,6 +118,16 @@ impl Fill {
         if let Some(object) = confirmed {
             return self.confirmed(lead, &object, &answer, &arrival);
         }
+        self.answered(lead, answer, &arrival).await;
+    }
+
+    /// What was asked for has come, and is not what is held.
+    pub(super) async fn answered(
+        mut self,
+        lead: FillLead<Head>,
+        answer: Answer,
+        arrival: &Arrival,
+    ) {
         match std::mem::replace(&mut self.held, Held::Nothing).answer() {
             Some(held) => {
                 if let Some(rule) = self.bridging_rule(&held, answer.status) {
@@ -114,9 +135,9 @@ impl Fill {
                 }
                 let is_good = !held.object.status().is_server_error();
                 let replaces = if is_good { Replaces::Good } else { Replaces::Nothing };
-                self.arrived(lead, answer, &arrival, replaces).await;
+                self.arrived(lead, answer, arrival, replaces).await;
             }
-            None => self.arrived(lead, answer, &arrival, Replaces::Nothing).await,
+            None => self.arrived(lead, answer, arrival, Replaces::Nothing).await,
         }
     }
 
@@ -155,7 +176,7 @@ impl Fill {
     }
 
     /// RFC 9111 §4.3.4: what is held is as good as new.
-    fn confirmed(
+    pub(super) fn confirmed(
         &self,
         mut lead: FillLead<Head>,
         held: &Arc<Object>,
@@ -232,7 +253,7 @@ impl Fill {
         renewed.ok()
     }
 
-    fn granted(&self, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
+    pub(super) fn granted(&self, granted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
         if self.forbids_storing { Err(Refusal::RequestNoStore) } else { granted }
     }
 
@@ -260,14 +281,12 @@ impl Fill {
         replaces: Replaces,
     ) {
         let Answer { status, mut fields, body, .. } = answer;
-        let request = RequestView { method: &Method::GET, fields: &self.shown };
         let seen = AnswerView { status, fields: &fields };
-        let mut granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
-        if replaces == Replaces::Good && status.is_server_error() {
-            // An error, even one that may be stored, is worth less than what is held.
-            granted = Err(Refusal::Status);
-        }
+        let granted = self.judge(seen, arrival, replaces);
         let keep = self.keep(granted.as_ref().map_err(|refusal| *refusal), seen, replaces);
+        if let (Ok(grant), StatusCode::OK, true) = (&granted, status, self.is_fingerprinted) {
+            for_ever::say(&mut fields, grant, self.site.policy());
+        }
         let stored_fields = granted.as_ref().ok().map(|grant| {
             self.edge.compressor().note_variants(status, &mut fields);
             let mut kept = fields.clone();
@@ -343,6 +362,22 @@ impl Fill {
         Born { ticket: self.ticket, tags }
     }
 
+    /// May it be stored?
+    fn judge(
+        &self,
+        seen: AnswerView<'_>,
+        arrival: &Arrival,
+        replaces: Replaces,
+    ) -> Result<Grant, Refusal> {
+        let request = RequestView { method: &Method::GET, fields: &self.shown };
+        let granted = self.granted(may_store(request, seen, self.site.policy(), arrival));
+        if replaces == Replaces::Good && seen.status.is_server_error() {
+            // An error, even one that may be stored, is worth less than what is held.
+            return Err(Refusal::Status);
+        }
+        granted
+    }
+
     /// Who may read what arrives, and whether it is stored.
     fn keep(
         &self,
@@ -361,7 +396,7 @@ impl Fill {
         }
     }
 
-    fn insert(&self, object: Object, grant: &Grant) -> Option<Arc<Object>> {
+    pub(super) fn insert(&self, object: Object, grant: &Grant) -> Option<Arc<Object>> {
         let memory = &self.edge.cache.memory;
         if memory.holds_newer(&object) {
             // It took so long that somebody who came meanwhile asked again.
@@ -428,38 +463,8 @@ fn unconditional(ask: &Ask) -> Ask {
     }
 }
 
-pub(super) fn finish_empty(lead: FillLead<Head>) {
-    if let Err(error) = lead.finish(None, |_| None) {
-        tracing::debug!(%error, "fill not finished");
-    }
-}
-
-/// Moves the body from the origin to the readers. `None` if nobody wants it any more; otherwise its
-/// trailers, or why it broke off.
-pub(super) async fn pour<H>(
-    mut body: Body,
-    lead: &mut FillLead<H>,
-) -> Option<Result<Option<HeaderMap>, Error>> {
-    loop {
-        let frame = tokio::select! {
-            biased;
-            frame = body.frame() => frame,
-            () = lead.abandoned() => return None,
-        };
-        let frame = match frame {
-            None => return Some(Ok(None)),
-            Some(Err(error)) => return Some(Err(error)),
-            Some(Ok(frame)) => frame,
-        };
-        match frame.into_data() {
-            Ok(data) => lead.push(data).await.ok()?,
-            Err(frame) => return Some(Ok(frame.into_trailers().ok())),
-        }
-    }
-}
-
 /// The fields that are stored: without what is stripped, and without the age, which is counted anew.
-fn clean(fields: &mut HeaderMap, grant: &Grant) {
+pub(super) fn clean(fields: &mut HeaderMap, grant: &Grant) {
     fields.remove(AGE);
     for name in &grant.stripped {
         fields.remove(name);

@@ -1,5 +1,5 @@
 //! The request's whole way, room after room:
-//! `listen -> admit -> route -> cache -> compress -> origin`.
+//! `listen -> admit -> route -> cache -> compress -> origin`, or `files` in place of the last.
 //!
 //! What is stored is answered without a wait, so the way to a hit is a plain function; only a request
 //! that the origin must be asked for becomes a future.
@@ -7,11 +7,15 @@
 mod account;
 mod arriving;
 mod branch;
+mod chain;
 mod closing;
 mod errand;
 mod fetch;
+mod folder;
+mod for_ever;
 mod held;
 mod pass;
+mod pour;
 mod purging;
 mod question;
 mod refill;

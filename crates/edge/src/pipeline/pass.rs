@@ -6,6 +6,7 @@ use http::header::{ACCEPT_ENCODING, AUTHORIZATION, COOKIE, HeaderValue};
 use http::{HeaderMap, Uri};
 
 use super::closing::Notes;
+use super::folder;
 use crate::cache::rules::AnswerView;
 use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::invalidate::{Target, invalidated};
@@ -39,6 +40,9 @@ pub(super) async fn through(
     (forwarding, priority): (Forwarding, Priority),
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
+    if let Some(source) = &site.folder {
+        return folder::through(edge, site, source, exchange, &target, notes).await;
+    }
     let upstream = upstream(site)?;
     upstream.admits(priority)?;
     let mut ask = ask(site, exchange, target, (forwarding, priority));

@@ -65,10 +65,13 @@ pub(super) fn view(exchange: &Exchange) -> RequestView<'_> {
 fn cacheable(site: &Site, exchange: &Exchange) -> Cacheable {
     let policy = site.policy();
     let head = &exchange.head;
+    // A file is the same whatever the query says.
+    let bare = site.folder.as_ref().map(|_| shown_target(&head.uri, None));
+    let uri = bare.as_ref().unwrap_or(&head.uri);
     let source = KeySource {
         scheme: exchange.client.scheme,
         authority: &head.authority,
-        uri: &head.uri,
+        uri,
         fields: &head.fields,
     };
     let mut key = Vec::with_capacity(128);

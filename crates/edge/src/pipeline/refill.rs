@@ -9,9 +9,10 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::arriving;
 use super::closing::Notes;
-use super::fetch::{self, Fill, finish_empty};
+use super::fetch::{self, Fill};
 use super::held::Held;
 use super::pass::{self, Forwarding};
+use super::pour::finish_empty;
 use super::question::{self, Cacheable};
 use super::stored;
 use crate::cache::Head;
@@ -162,7 +163,11 @@ fn begin(
     held: Held,
     lead: FillLead<Head>,
 ) -> Result<(), Error> {
-    if let Err(error) = pass::upstream(site).and_then(|upstream| upstream.admits(priority)) {
+    let admitted = match &site.folder {
+        Some(_) => Ok(()),
+        None => pass::upstream(site).and_then(|upstream| upstream.admits(priority)),
+    };
+    if let Err(error) = admitted {
         lead.fail(&error);
         return Err(error);
     }
@@ -284,6 +289,7 @@ const PERSONAL: &[u8] = b"\n!";
 fn is_personal(site: &Site, exchange: &Exchange) -> bool {
     let fields = &exchange.head.fields;
     let is_shown = site.policy().is_none()
+        && site.folder.is_none()
         && (fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION));
     is_shown || RequestDirectives::of(fields).no_store
 }

@@ -15,7 +15,7 @@ impl Matched<'_> {
 
     pub(super) fn own_answer_to(&self, head: &Head) -> Option<Result<Answer, Error>> {
         match &self.route().action {
-            Action::Forward(_) => None,
+            Action::Forward(_) | Action::Files(_) => None,
             Action::Redirect(status, _) => {
                 let location = self.location(head).and_then(|to| HeaderValue::try_from(to).ok());
                 let answer = |to| Answer::new("").with_status(*status).with(LOCATION, to);

@@ -115,7 +115,7 @@ impl Ready {
             rewrite: route.rewrite.as_deref().and_then(|text| template(text, Purpose::Rewrite)),
             redirect: match &route.action {
                 Action::Redirect(_, to) => template(to, Purpose::Redirect),
-                Action::Forward(_) | Action::Fixed(..) => None,
+                Action::Forward(_) | Action::Fixed(..) | Action::Files(_) => None,
             },
             route: route.clone(),
         }

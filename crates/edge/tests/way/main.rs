@@ -2,6 +2,7 @@
 
 mod encodings;
 mod ending;
+mod files;
 #[path = "../listening/frames.rs"]
 #[expect(dead_code, reason = "the client's tests use all of it")]
 mod frames;

@@ -17,6 +17,7 @@ mod rates;
 mod reader;
 pub mod reference;
 mod rooms;
+mod route_files;
 mod routes;
 mod setting;
 mod shadow;
@@ -58,6 +59,8 @@ pub struct Layer {
 pub struct Machine<'a> {
     /// Reads a file: certificates are checked for being readable, error pages are taken in.
     pub read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// Whether there is such a folder: files are served from it.
+    pub is_folder: &'a dyn Fn(&Path) -> bool,
     /// Relative paths of the file start here.
     pub folder: &'a Path,
     /// Whether `:80` is one listener or two.

@@ -13,6 +13,7 @@ use super::rates::{self, Rates};
 use super::reader::{Given, Reader, Section};
 use super::reference::{ANSWER, FIELDS, REDIRECT, ROUTE};
 use super::rooms::readable;
+use super::route_files::files;
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
 use super::{SetBy, shadow, splits, users};
@@ -252,16 +253,18 @@ fn action<'t>(
     let origin = section.given("origin");
     let redirect = section.given("redirect");
     let answer = section.given("answer");
-    let given = [origin, redirect, answer].into_iter().flatten().count();
-    match (origin, redirect, answer) {
-        (None, Some(redirect), None) => self::redirect(reader, section, redirect, path),
-        (None, None, Some(answer)) => fixed(reader, section, answer),
+    let files = section.given("files");
+    let given = [origin, redirect, answer, files].into_iter().flatten().count();
+    match (redirect, answer, files) {
         _ if given > 1 => {
             let wrong = Wrong::new(format!("`{}` has more than one thing to do", section.path))
-                .hint("keep one of `origin`, `redirect` and `answer`");
+                .hint("keep one of `origin`, `redirect`, `answer` and `files`");
             reader.refuse_section(section, wrong);
             Action::Forward(String::new())
         }
+        (Some(redirect), ..) => self::redirect(reader, section, redirect, path),
+        (_, Some(answer), _) => fixed(reader, section, answer),
+        (.., Some(given)) => Action::Files(self::files(reader, section, given)),
         _ => forward(reader, section, known),
     }
 }
@@ -285,7 +288,7 @@ fn forward<'t>(reader: &mut Reader<'t>, section: &Section<'t>, known: &Known<'_>
     };
     if only.is_empty() && section.given("origin").is_none() {
         let wrong = Wrong::new(format!("`{}` has nothing to do", section.path))
-            .hint("write `origin = \"NAME\"`, `redirect` or `answer`");
+            .hint("write `origin = \"NAME\"`, `redirect`, `answer` or `files`");
         reader.refuse_section(section, wrong);
     }
     Action::Forward(reader.get_where(section, "origin", only, check))

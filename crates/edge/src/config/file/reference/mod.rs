@@ -10,7 +10,7 @@ pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
-pub use routes::{ANSWER, BASIC_AUTH, FIELDS, POLICY, QUERY, REDIRECT, ROUTE};
+pub use routes::{ANSWER, BASIC_AUTH, FIELDS, FILES, POLICY, QUERY, REDIRECT, ROUTE};
 
 /// A section of the config file, or a table within one.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 20] = [
+pub const SECTIONS: [&Section; 21] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -49,6 +49,7 @@ pub const SECTIONS: [&Section; 20] = [
     &BASIC_AUTH,
     &REDIRECT,
     &ANSWER,
+    &FILES,
     &FIELDS,
     &POLICY,
     &QUERY,

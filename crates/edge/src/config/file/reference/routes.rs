@@ -100,6 +100,13 @@ pub const ROUTE: Section = Section {
             example: r#"{ status = 404, text = "gone" }"#,
         },
         Key {
+            name: "files",
+            kind: "folder or table",
+            default: "none",
+            doc: "Answer with the files of a folder in place of asking an origin; the whole path, after `rewrite`, is looked up there. A file that changes is seen within a second.",
+            example: r#""public""#,
+        },
+        Key {
             name: "policy",
             kind: "name",
             default: "none",
@@ -231,6 +238,43 @@ pub const ANSWER: Section = Section {
             default: r#""""#,
             doc: "Content, sent as plain text.",
             example: r#""User-agent: *\n""#,
+        },
+    ],
+};
+
+/// Files of a folder.
+pub const FILES: Section = Section {
+    name: "route.files",
+    header: "files = { … }",
+    doc: "Files of a folder. No name that begins with a dot is served, but for `/.well-known/`, and no link that leads out of the folder. `NAME.br`, `NAME.zst` and `NAME.gz` beside a file, if they are no older, are sent in its place to clients that take them.",
+    keys: &[
+        Key {
+            name: "folder",
+            kind: "path",
+            default: "",
+            doc: "The folder. A link to it may move: each file is looked up anew.",
+            example: r#""public""#,
+        },
+        Key {
+            name: "index",
+            kind: "name or `off`",
+            default: r#""index.html""#,
+            doc: "File that stands for a folder whose path ends with a slash; a path without it is redirected.",
+            example: r#""start.html""#,
+        },
+        Key {
+            name: "fallback",
+            kind: "name",
+            default: "none",
+            doc: "File that is served in place of a page that is not there, for applications that find their way in the browser. Not where the last part of the path has a dot: a script that is missing is 404.",
+            example: r#""index.html""#,
+        },
+        Key {
+            name: "max_age",
+            kind: "duration",
+            default: "none",
+            doc: "How long clients may use a file unasked. Without it they ask each time (`no-cache`) and are mostly told that nothing has changed.",
+            example: r#""1h""#,
         },
     ],
 };

@@ -1,0 +1,192 @@
+//! Files: answers that lie in a folder.
+//!
+//! In: the path of a request. Out: the file that lies there, with its fields, and its content whole or in
+//! pieces; or where to look instead, or nothing. What a request makes of it (conditions, ranges,
+//! encodings, the store) is for others to say.
+//!
+//! It never serves what lies outside its folder, whatever links say; nothing whose name begins with a dot
+//! but `/.well-known/`; nothing but plain files. It never reads on a runtime's thread, and never holds
+//! more of a large file than a piece.
+
+mod content;
+mod door;
+mod kind;
+mod path;
+mod stamp;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use forebay_signals::clock;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED,
+};
+use tokio::sync::Semaphore;
+
+use crate::config::route::Files;
+use crate::error::{Error, ErrorKind};
+use crate::exchange::{Encoding, FOR_EVER, is_fingerprinted};
+use door::{Door, Way};
+use stamp::Stamp;
+
+pub use path::Wanted;
+pub use stamp::tag_for_once;
+
+/// Threads that read files at the same time, for the whole process: disks do no more at once, and what is
+/// asked for often lies in the store.
+const READERS: usize = 16;
+/// Time for one look or one piece: a disk that takes longer is broken, and so is a network behind it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+static SEATS: Semaphore = Semaphore::const_new(READERS);
+
+/// A folder that is served.
+#[derive(Debug)]
+pub struct Folder {
+    settings: Files,
+}
+
+/// What a path leads to.
+#[derive(Debug)]
+pub enum Found {
+    /// A file.
+    File(Box<Opened>),
+    /// A folder, whose path ends with a slash: the relative reference to it.
+    Elsewhere(HeaderValue),
+    /// Nothing that is served.
+    Nothing,
+}
+
+/// A file that is open.
+#[derive(Debug)]
+pub struct Opened {
+    file: Arc<File>,
+    stamp: Stamp,
+    /// The same content encoded, as it lies beside the file.
+    siblings: Vec<(Encoding, Arc<File>, Stamp)>,
+    /// Fields of the content as it is.
+    pub fields: HeaderMap,
+}
+
+/// A file's whole content.
+#[derive(Debug)]
+pub struct Contents {
+    /// As it is.
+    pub whole: Bytes,
+    /// As it lies beside it.
+    pub encoded: Vec<(Encoding, Bytes)>,
+    /// Nobody wrote to it meanwhile. Otherwise its tag says nothing of what was read.
+    pub is_as_found: bool,
+}
+
+impl Folder {
+    /// The folder of these settings; nothing is opened yet.
+    pub fn new(settings: Files) -> Folder {
+        Folder { settings }
+    }
+
+    /// Looks a path up.
+    pub async fn find(&self, path: &str) -> Result<Found, Error> {
+        let Some(wanted) = Wanted::parse(path) else { return Ok(Found::Nothing) };
+        let settings = self.settings.clone();
+        aside(move || find(&settings, &wanted)).await?
+    }
+}
+
+fn find(settings: &Files, wanted: &Wanted) -> Result<Found, Error> {
+    let door = Door::open(&settings.folder).map_err(broken)?;
+    let name = match (&settings.index, wanted.is_folder()) {
+        (_, false) => Some(wanted.path().to_owned()),
+        (Some(index), true) => Some(wanted.path().join(index)),
+        (None, true) => None,
+    };
+    let way = match &name {
+        Some(name) => door.enter(name).map_err(broken)?,
+        None => Way::Nothing,
+    };
+    match (way, name) {
+        (Way::File(file), Some(name)) => opened(settings, &door, &name, file),
+        (Way::Folder, _) if !wanted.is_folder() && settings.index.is_some() => {
+            Ok(wanted.with_slash().map_or(Found::Nothing, Found::Elsewhere))
+        }
+        _ => instead(settings, &door, wanted),
+    }
+}
+
+/// What is served where nothing lies: the page of an application that finds its way in the browser.
+fn instead(settings: &Files, door: &Door, wanted: &Wanted) -> Result<Found, Error> {
+    let Some(fallback) = settings.fallback.as_ref().filter(|_| wanted.is_page()) else {
+        return Ok(Found::Nothing);
+    };
+    let name = PathBuf::from(fallback);
+    match door.enter(&name).map_err(broken)? {
+        Way::File(file) => opened(settings, door, &name, file),
+        Way::Folder | Way::Nothing => Ok(Found::Nothing),
+    }
+}
+
+fn opened(settings: &Files, door: &Door, name: &Path, file: File) -> Result<Found, Error> {
+    let stamp = Stamp::of(&file).map_err(broken)?;
+    let mut siblings = Vec::new();
+    for (encoding, ending) in BESIDE {
+        let mut beside = name.as_os_str().to_owned();
+        beside.push(ending);
+        let Way::File(file) = door.enter(Path::new(&beside)).map_err(broken)? else { continue };
+        let its = Stamp::of(&file).map_err(broken)?;
+        if its.is_of(&stamp) {
+            siblings.push((encoding, Arc::new(file), its));
+        }
+    }
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind::of(name)));
+    fields.insert(CACHE_CONTROL, cache_control(settings, name));
+    fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    let now = clock::wall();
+    fields.insert(ETAG, stamp::tag(&stamp, siblings.iter().map(|(_, _, its)| its), now));
+    if let Some(modified) = stamp.last_modified(now) {
+        fields.insert(LAST_MODIFIED, modified);
+    }
+    Ok(Found::File(Box::new(Opened { file: Arc::new(file), stamp, siblings, fields })))
+}
+
+fn cache_control(settings: &Files, name: &Path) -> HeaderValue {
+    if name.to_str().is_some_and(is_fingerprinted) {
+        return FOR_EVER;
+    }
+    let Some(max_age) = settings.max_age else { return HeaderValue::from_static("no-cache") };
+    let value = HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs()));
+    value.unwrap_or(HeaderValue::from_static("no-cache"))
+}
+
+/// What may lie beside a file, as tools name it.
+const BESIDE: [(Encoding, &str); 3] =
+    [(Encoding::Brotli, ".br"), (Encoding::Zstd, ".zst"), (Encoding::Gzip, ".gz")];
+
+/// Runs `work` on a thread that may wait for a disk.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Error> {
+    let running = async {
+        let Ok(seat) = SEATS.acquire().await else { return None };
+        let run = move || {
+            // Kept until the disk has answered, whoever has gone meanwhile.
+            let _seat = seat;
+            work()
+        };
+        tokio::task::spawn_blocking(run).await.ok()
+    };
+    match clock::timeout(PATIENCE, running).await {
+        Ok(Some(done)) => Ok(done),
+        Ok(None) => Err(Error::new(ErrorKind::Internal, "a file could not be read")),
+        Err(_) => Err(Error::new(ErrorKind::OriginTimeout, "a file did not come in time")),
+    }
+}
+
+fn broken(source: std::io::Error) -> Error {
+    tracing::warn!(error = %source, "cannot read files");
+    Error::new(ErrorKind::Internal, "a file could not be read").because(source)
+}
