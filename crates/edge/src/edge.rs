@@ -20,7 +20,7 @@ use crate::compress::Compressor;
 use crate::config::Config;
 use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
-use crate::config::route::{Action, Route};
+use crate::config::route::{Action, Files, Route};
 use crate::exchange::{Encoding, Scheme};
 use crate::files::Folder;
 use crate::listen::{self, Entrance, Inherited, OpenError};
@@ -90,6 +90,8 @@ pub struct Site {
     pub upstream: Option<Arc<Upstream>>,
     /// Its folder, if it serves files.
     pub folder: Option<Arc<Folder>>,
+    /// Folders whose files its application may name, by prefix.
+    pub sendfile: Vec<(String, Folder)>,
     /// How often clients may ask.
     pub meters: Vec<Arc<Meter>>,
     /// Its counters.
@@ -134,11 +136,19 @@ impl Site {
             Action::Files(files) => Some(Arc::new(Folder::new(files.clone()))),
             Action::Forward(_) | Action::Redirect(..) | Action::Fixed(..) => None,
         };
+        let sendfile = || {
+            let folder = |(prefix, folder): (&String, &PathBuf)| {
+                let files = Files { index: None, ..Files::below(folder) };
+                (prefix.clone(), Folder::new(files))
+            };
+            route.sendfile.iter().map(|(prefix, path)| folder((prefix, path))).collect()
+        };
         let arm = |origin: &str| {
             Arc::new(Site {
                 route: route.clone(),
                 upstream: origins.find(origin),
                 folder: None,
+                sendfile: sendfile(),
                 meters: Vec::new(),
                 traffic: traffic.of_arm(&route.name, origin),
                 users: None,
@@ -156,6 +166,7 @@ impl Site {
             route: route.clone(),
             upstream: origins.find(own),
             folder,
+            sendfile: sendfile(),
             meters,
             traffic: traffic.of(&route.name),
             users: route.basic_auth.as_ref().map(|settings| Users::new(settings, checks)),

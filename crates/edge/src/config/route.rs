@@ -155,6 +155,9 @@ pub struct Route {
     pub policy: Option<Arc<Policy>>,
     /// New path for the origin; may hold captures as redirects do. The key keeps the client's path.
     pub rewrite: Option<String>,
+    /// Folders whose files the application may name in place of its content (`X-Accel-Redirect`,
+    /// `X-Sendfile`), each under a prefix that begins and ends with a slash.
+    pub sendfile: Vec<(String, PathBuf)>,
     /// Towards the origin.
     pub request_fields: Vec<FieldEdit>,
     /// Towards the client.
@@ -199,6 +202,7 @@ impl Route {
             split: None,
             policy: None,
             rewrite: None,
+            sendfile: Vec::new(),
             request_fields: Vec::new(),
             answer_fields: Vec::new(),
             error_pages: BTreeMap::new(),

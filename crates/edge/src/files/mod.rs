@@ -91,9 +91,19 @@ impl Folder {
         Folder { settings }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.settings.folder
+    }
+
     /// Looks a path up.
     pub async fn find(&self, path: &str) -> Result<Found, Error> {
-        let Some(wanted) = Wanted::parse(path) else { return Ok(Found::Nothing) };
+        self.find_wanted(Wanted::parse(path)).await
+    }
+
+    /// The same for what is read already.
+    pub async fn find_wanted(&self, wanted: Option<Wanted>) -> Result<Found, Error> {
+        let Some(wanted) = wanted else { return Ok(Found::Nothing) };
         let settings = self.settings.clone();
         aside(move || find(&settings, &wanted)).await?
     }

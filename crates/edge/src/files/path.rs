@@ -42,6 +42,15 @@ impl Wanted {
         Some(Wanted { path: wanted, is_folder, last })
     }
 
+    /// The same of a path on the disk, below a folder: nothing in it is encoded.
+    pub fn on_disk(path: &[u8]) -> Option<Wanted> {
+        let encode = |text: String, byte: &u8| match byte {
+            b'/' => text + "/",
+            byte => format!("{text}%{byte:02x}"),
+        };
+        Wanted::parse(&path.iter().fold(String::from("/"), encode))
+    }
+
     /// Names below the folder.
     pub fn path(&self) -> &Path {
         &self.path

@@ -12,6 +12,7 @@ use super::held::Held;
 use super::pass::{self, Forwarding};
 use super::pour::{finish_empty, pour};
 use super::question::Cacheable;
+use super::sendfile;
 use super::stored;
 use crate::cache::fill::{FillLead, Keep};
 use crate::cache::lookup::Stored;
@@ -146,7 +147,7 @@ impl Fill {
         let upstream = Arc::clone(pass::upstream(&self.site)?);
         let is_conditional = !matches!(self.held, Held::Nothing);
         let plain = is_conditional.then(|| unconditional(&ask));
-        let answer = upstream.fetch(ask).await?;
+        let answer = sendfile::in_place(&self.site, upstream.fetch(ask).await?, None).await?;
         let Some(plain) = plain.filter(|_| answer.status == StatusCode::NOT_MODIFIED) else {
             return Ok((answer, None));
         };
@@ -155,7 +156,8 @@ impl Fill {
             return Ok((answer, confirmed));
         }
         self.held = Held::Nothing;
-        Ok((upstream.fetch(plain).await?, None))
+        let answer = upstream.fetch(plain).await?;
+        Ok((sendfile::in_place(&self.site, answer, None).await?, None))
     }
 
     /// A failing origin that answers with an error, while what is held may be used on errors.

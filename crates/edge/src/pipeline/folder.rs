@@ -150,7 +150,7 @@ pub(super) async fn through(
 }
 
 /// The file as this request wants it: 200, 206, 304 or 416.
-fn of_file(asked: &Request, file: &Opened) -> Answer {
+pub(super) fn of_file(asked: &Request, file: &Opened) -> Answer {
     let mut answer = Answer::new(Body::Empty);
     answer.fields = file.fields.clone();
     let now = clock::wall();
@@ -234,7 +234,7 @@ fn without_file(site: &Site, found: Found) -> Answer {
     answer
 }
 
-fn text(status: StatusCode, text: &'static str) -> Answer {
+pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
     Answer::new(text)
         .with_status(status)
         .with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))

@@ -19,6 +19,7 @@ mod pour;
 mod purging;
 mod question;
 mod refill;
+mod sendfile;
 mod stored;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use http::{HeaderMap, Uri};
 
 use super::closing::Notes;
 use super::folder;
+use super::sendfile;
 use crate::cache::rules::AnswerView;
 use crate::cache::rules::conditional::CONDITIONS;
 use crate::cache::rules::invalidate::{Target, invalidated};
@@ -58,7 +59,7 @@ pub(super) async fn through(
     ask.upgrade = exchange.upgrade.take();
     let fetched = upstream.fetch(ask).await;
     exchange.leave(Room::Origin);
-    let mut answer = fetched?;
+    let mut answer = sendfile::in_place(site, fetched?, Some(&exchange.head)).await?;
     if edge.current().config.cache.tags == Visibility::Hidden {
         tags::hide(&mut answer.fields);
     }
@@ -116,6 +117,7 @@ pub(super) fn ask(
         fields.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     crate::compress::toward_origin(&mut fields);
+    sendfile::announce(site, &mut fields);
     let own = introduce(exchange, shows, &mut fields);
     let affinity = site.upstream.as_ref().map_or(0, |upstream| upstream.affinity(exchange, &uri));
     let mut ask = Ask {

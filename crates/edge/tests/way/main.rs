@@ -22,6 +22,7 @@ mod purging;
 mod rates;
 mod reloading;
 mod schemes;
+mod sendfile;
 mod sharing;
 mod shedding;
 mod split;

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::SetBy;
 use super::problem::Wrong;
 use super::reader::{Given, Reader, Section};
 use super::reference::FILES;
-use super::setting::{OrOff, Setting};
+use super::setting::{OrOff, Setting, written};
 use crate::config::route::{Files, INDEX};
 
 /// A folder, or a table with one.
@@ -35,6 +36,38 @@ pub(super) fn files<'t>(reader: &mut Reader<'t>, section: &Section<'t>, given: G
     });
     let max_age = reader.get::<Option<Duration>>(inner, "max_age", None);
     Files { folder, index: index.0, fallback, max_age }
+}
+
+/// Prefixes and folders.
+pub(super) fn sendfile<'t>(
+    reader: &mut Reader<'t>,
+    section: &Section<'t>,
+) -> Vec<(String, PathBuf)> {
+    const KEY: &str = "sendfile";
+    const HINT: &str = "write `{ \"/protected/\" = \"/srv/files\" }`";
+    let Some(given) = section.given(KEY) else {
+        reader.note(format!("{}.{KEY}", section.path), "{}".into(), SetBy::Default);
+        return Vec::new();
+    };
+    reader.note_given(section, KEY, given);
+    let Some(entries) = given.entries() else {
+        let got = written(given.value.get_ref());
+        let wrong = Wrong::new(format!("is not a table: `{got}`")).hint(HINT);
+        reader.refuse(section, KEY, given, wrong);
+        return Vec::new();
+    };
+    let mut folders = Vec::new();
+    for (prefix, at, entry) in entries {
+        let is_prefix = prefix.starts_with('/') && prefix.ends_with('/');
+        // It goes to the application in a field, between signs of its own.
+        if !is_prefix || !prefix.bytes().all(|it| it.is_ascii_graphic() && !b"=,".contains(&it)) {
+            let wrong = Wrong::new(format!("has a prefix that is none: `{prefix}`"));
+            reader.refuse(section, KEY, given, wrong.hint(HINT).at(at));
+            continue;
+        }
+        folders.push((prefix.to_owned(), folder(reader, section, KEY, entry)));
+    }
+    folders
 }
 
 fn folder<'t>(

@@ -13,7 +13,7 @@ use super::rates::{self, Rates};
 use super::reader::{Given, Reader, Section};
 use super::reference::{ANSWER, FIELDS, REDIRECT, ROUTE};
 use super::rooms::readable;
-use super::route_files::files;
+use super::route_files::{files, sendfile};
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
 use super::{SetBy, shadow, splits, users};
@@ -141,6 +141,7 @@ fn route<'t>(
         split: None,
         policy: policy(reader, section, known),
         rewrite: rewrite(reader, section, &path),
+        sendfile: sendfile(reader, section),
         request_fields: edits(reader, section, "request_fields"),
         answer_fields: edits(reader, section, "answer_fields"),
         error_pages: error_pages(reader, section),

@@ -121,6 +121,13 @@ pub const ROUTE: Section = Section {
             example: r#""/v2{path}""#,
         },
         Key {
+            name: "sendfile",
+            kind: "table of prefixes and folders",
+            default: "{}",
+            doc: "Folders whose files the application may name in place of its content: `X-Accel-Redirect: /protected/NAME`, or `X-Sendfile` with the whole path. The application is told of them (`X-Sendfile-Type`, `X-Accel-Mapping`); its type, disposition, cookies and `Cache-Control` stay.",
+            example: r#"{ "/protected/" = "/srv/files" }"#,
+        },
+        Key {
             name: "request_fields",
             kind: "table",
             default: "{}",
