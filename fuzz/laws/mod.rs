@@ -4,6 +4,7 @@
 //! the corpora, so that CI needs no nightly toolchain. A law panics when it is broken.
 
 mod cache;
+mod files;
 mod gate;
 mod http1;
 mod http2;
@@ -13,6 +14,7 @@ mod recognition;
 mod rooms;
 
 use cache::{cache_control, key, range, targeted_cache_control};
+use files::file_path;
 use gate::{preface, proxy_protocol};
 use http1::{http1_content, http1_head, http1_target};
 use http2::{hpack, http2};
@@ -30,6 +32,7 @@ pub(crate) const ALL: [(&str, Law); 20] = [
     ("http1_content", http1_content),
     ("http1_target", http1_target),
     ("origin_head", origin_head),
+    ("file_path", file_path),
     ("cache_control", cache_control),
     ("targeted_cache_control", targeted_cache_control),
     ("range", range),

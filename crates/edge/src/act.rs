@@ -4,7 +4,9 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::key::{KeySource, Stripped, is_forwarded_for_log, primary_key, stripped};
+use crate::cache::key::{
+    KeySource, Stripped, is_forwarded_for_log, primary_key, shown_target, stripped,
+};
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
 use crate::cache::safety;
@@ -97,11 +99,13 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     let arm = arms.and_then(|all| all.site(all.enter(&mut exchange)));
     let site = arm.unwrap_or(site);
     let policy = site.policy();
+    // As the key of a file is made: it is the same whatever the query says.
+    let bare = site.folder.as_ref().map(|_| shown_target(&exchange.head.uri, None));
     let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
     let source = KeySource {
         scheme,
         authority: &exchange.head.authority,
-        uri: &exchange.head.uri,
+        uri: bare.as_ref().unwrap_or(&exchange.head.uri),
         fields: &exchange.head.fields,
     };
     let mut key = Vec::new();
@@ -112,7 +116,11 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     why.policy = policy.map(|policy| policy.name.clone());
     why.key = Some(String::from_utf8_lossy(&key).into_owned());
     why.stripped = stripped(source, policy).iter().map(describe).collect();
-    let forwarded = safety::forwarded_fields(&exchange.head.fields, policy);
+    let forwarded = match &site.folder {
+        // A folder is shown nothing.
+        Some(_) => HeaderMap::new(),
+        None => safety::forwarded_fields(&exchange.head.fields, policy),
+    };
     let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
     why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
     why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();

@@ -137,11 +137,11 @@ impl Site {
             Action::Forward(_) | Action::Redirect(..) | Action::Fixed(..) => None,
         };
         let sendfile = || {
-            let folder = |(prefix, folder): (&String, &PathBuf)| {
+            let folders = route.sendfile.iter().map(|(prefix, folder)| {
                 let files = Files { index: None, ..Files::below(folder) };
                 (prefix.clone(), Folder::new(files))
-            };
-            route.sendfile.iter().map(|(prefix, path)| folder((prefix, path))).collect()
+            });
+            folders.collect()
         };
         let arm = |origin: &str| {
             Arc::new(Site {

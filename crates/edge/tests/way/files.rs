@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
+use forebay_edge::act;
 use forebay_edge::config::Config;
 use forebay_edge::config::policy::Policy;
 use forebay_edge::config::route::{Action, Files};
@@ -92,6 +93,9 @@ fn a_file_is_read_once_and_answered_from_the_store() {
         assert!(same.starts_with("HTTP/1.1 304") && field(&same, "etag") == tag, "{same}");
         let part = get(&world, "/css/app.css", "Range: bytes=0-3\r\n").await;
         assert!(part.starts_with("HTTP/1.1 206") && content(&part) == "body", "{part}");
+        let why = act::why(&world.edge, "http://shop.example/css/app.css?v=3", &[]);
+        let why = why.expect("a good URL");
+        assert_eq!((&*why.decision, why.forwarded.len()), ("hit", 0), "{why:?}");
         assert_eq!(world.asked(), 0, "no origin is asked");
     };
     with_world(always(NO_ORIGIN), serving(folder.path()), check);
