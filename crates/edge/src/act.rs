@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version}
 use serde::{Deserialize, Serialize};
 
 use crate::cache::key::{
-    KeySource, Stripped, is_forwarded_for_log, primary_key, shown_target, stripped,
+    KeySource, Stripped, is_forwarded_for_log, primary_key, shown_target, stripped, write_country,
 };
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
@@ -88,7 +88,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     }
     let mut exchange = exchange(scheme, authority, uri, map);
     let snapshot = edge.snapshot();
-    let Some(matched) = snapshot.table.find(&exchange) else {
+    let address = exchange.client.address;
+    let country = || snapshot.geo.country(address);
+    let Some(matched) = snapshot.table.find(&exchange, country) else {
         return Ok(Why::nothing("refused", "no route matches"));
     };
     let site = &snapshot.sites[matched.index];
@@ -111,6 +113,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     let mut key = Vec::new();
     primary_key(source, policy, &mut key);
     site.write_key(&mut key);
+    if policy.is_some_and(|policy| policy.key.by_country) {
+        write_country(country(), &mut key);
+    }
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
     why.policy = policy.map(|policy| policy.name.clone());

@@ -23,6 +23,7 @@ use crate::config::policy::Policy;
 use crate::config::route::{Action, Files, Route};
 use crate::exchange::{Encoding, Scheme};
 use crate::files::Folder;
+use crate::geo::{BadDatabase, Geo};
 use crate::listen::{self, Entrance, Inherited, OpenError};
 use crate::maintenance::Maintenance;
 use crate::origin::{BadOrigin, Origins, Upstream};
@@ -75,6 +76,8 @@ pub struct Snapshot {
     pub rates: Rates,
     /// The bound of passwords that are checked at once.
     checks: Arc<Checks>,
+    /// Where they are.
+    pub geo: Arc<Geo>,
     /// Applications.
     pub origins: Arc<Origins>,
     /// Access log.
@@ -207,6 +210,9 @@ pub enum StartError {
     /// An origin.
     #[error(transparent)]
     Origin(#[from] BadOrigin),
+    /// A database of addresses.
+    #[error(transparent)]
+    Geo(#[from] BadDatabase),
     /// The access log.
     #[error("cannot open the access log `{path}`")]
     Log {
@@ -228,6 +234,11 @@ impl StartError {
         match self {
             StartError::Open(error) => error.hint(),
             StartError::Origin(error) => error.hint().to_string(),
+            StartError::Geo(_) => {
+                "it must be a whole `.mmdb` file that may be read; fetch it again, or leave it out of \
+                 `geo.database`"
+                    .into()
+            }
             StartError::Log { .. } => {
                 "its folder must exist and be writable; without `log.path` lines go to standard output".into()
             }
@@ -282,6 +293,7 @@ impl Edge {
     pub async fn check(mut config: Config) -> Result<(), StartError> {
         AccessLog::check(&config.log).map_err(|source| StartError::log(&config.log, source))?;
         config.log = Log { format: Format::Off, path: None };
+        Geo::open(&config.geo, None)?;
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
         Ok(Origins::new(&config.origins, None, &Arc::default())?.resolve_now().await?)
     }
@@ -389,6 +401,7 @@ impl Snapshot {
             _ => AccessLog::open(config.log.format, config.log.path.clone())
                 .map_err(|source| StartError::log(&config.log, source))?,
         };
+        let geo = Arc::new(Geo::open(&config.geo, before.map(|before| &*before.geo))?);
         let table = Table::new(&config);
         let rates = Rates::new(&config.rates, before.map(|before| &before.rates));
         let checks = before.map(|before| Arc::clone(&before.checks)).unwrap_or_default();
@@ -400,7 +413,7 @@ impl Snapshot {
                 policies.push(Arc::clone(policy));
             }
         }
-        Ok(Snapshot { config, table, sites, policies, rates, checks, origins, log })
+        Ok(Snapshot { config, table, sites, policies, rates, checks, geo, origins, log })
     }
 
     /// A URL as the store knows it under the policies in force.

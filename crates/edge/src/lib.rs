@@ -16,6 +16,7 @@ pub mod exchange;
 pub mod expiry;
 pub mod files;
 pub mod forward;
+pub mod geo;
 pub mod http1;
 pub mod identity;
 pub mod listen;

@@ -97,6 +97,10 @@ fn alone(section: &str, key: &Key) -> String {
             let canary = "[[origin]]\nname = \"canary\"\nservers = [\"http://127.0.0.1:3001\"]\n";
             format!("[[route]]\norigin = \"app\"\n{line}\n{app}{canary}")
         }
+        ("route", "countries") => {
+            format!("[geo]\ndatabase = \"a.mmdb\"\n[[route]]\n{path}{line}\n{app}")
+        }
+        ("geo", "domains") => format!("[geo]\ndatabase = \"a.mmdb\"\n{line}\n{app}"),
         ("route", "path") => format!("[[route]]\n{line}\n{app}"),
         ("route", _) => format!("[[route]]\n{path}{line}\n{app}"),
         ("route.redirect", "status") => {

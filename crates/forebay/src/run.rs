@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
-use forebay_edge::expiry;
 use forebay_edge::origin::child::{self, Child};
+use forebay_edge::{expiry, geo};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -67,6 +67,12 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
         spawn_warnings(&edge, &watched);
+        let looked_into = {
+            let edge = Arc::clone(&edge);
+            move || Arc::clone(&edge.snapshot().geo)
+        };
+        let journal = Arc::clone(&edge.journal);
+        let geo = tokio::spawn(geo::tend(looked_into, journal, watched.clone()));
         let manager = Manager::from_environment();
         let work = Work {
             edge: Arc::clone(&edge),
@@ -115,6 +121,9 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         }
         watched.begin();
+        if let Err(error) = geo.await {
+            tracing::error!(%error, "the watch over databases ended early");
+        }
         desk.leave(Duration::from_secs(2)).await;
         snapshot.log.finish();
         edge.snapshot().log.finish();

@@ -19,6 +19,9 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 /// What their names begin with.
 const X_FORWARDED: &str = "x-forwarded";
 
+/// What a delivery network says of its client's place.
+const VIEWER: &str = "cloudfront-viewer-";
+
 /// Most hops that are looked at: a longer chain is a client that plays with us.
 const MAX_HOPS: usize = 32;
 
@@ -50,6 +53,7 @@ fn remove(fields: &mut HeaderMap, is_one: fn(&HeaderName) -> bool) {
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
     name.starts_with(X_FORWARDED)
+        || name.starts_with(VIEWER)
         || matches!(
             name,
             "forwarded"

@@ -9,6 +9,7 @@ pub mod admit;
 pub mod cache;
 pub mod compress;
 pub mod file;
+pub mod geo;
 pub mod listen;
 pub mod log;
 pub mod maintenance;
@@ -35,6 +36,8 @@ pub struct Config {
     pub rates: Vec<Arc<rate::Rate>>,
     /// What clients get while an application is worked on.
     pub maintenance: maintenance::Maintenance,
+    /// Where addresses are.
+    pub geo: geo::Geo,
     /// The store.
     pub cache: cache::Cache,
     /// Who may purge by HTTP.

@@ -42,6 +42,9 @@ pub struct KeyRule {
     pub fields: Vec<HeaderName>,
     /// Cookies in the key, by name.
     pub cookies: Vec<String>,
+    /// The country of the client's address. Nothing finer: a city in the key would make an object of it
+    /// for each city.
+    pub by_country: bool,
     /// Fields that the origin may see, for its logs, although they are not in the key.
     pub inform: Vec<HeaderName>,
 }
@@ -113,6 +116,7 @@ impl Policy {
                 sorts_query: true,
                 fields: Vec::new(),
                 cookies: Vec::new(),
+                by_country: false,
                 inform: vec![http::header::USER_AGENT],
             },
             exceptions: Exceptions::default(),
@@ -137,6 +141,7 @@ impl Policy {
                 sorts_query: false,
                 fields: Vec::new(),
                 cookies: Vec::new(),
+                by_country: false,
                 inform: vec![http::header::USER_AGENT],
             },
             exceptions: Exceptions::default(),
@@ -160,6 +165,7 @@ impl Policy {
                 sorts_query: false,
                 fields: vec![http::header::ACCEPT],
                 cookies: Vec::new(),
+                by_country: false,
                 inform: vec![http::header::USER_AGENT],
             },
             exceptions: Exceptions::default(),
@@ -183,6 +189,7 @@ impl Policy {
                 sorts_query: false,
                 fields: Vec::new(),
                 cookies: Vec::new(),
+                by_country: false,
                 inform: Vec::new(),
             },
             exceptions: Exceptions::default(),

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use super::policy::Policy;
 use super::rate::Rate;
 use super::users::BasicAuth;
-use crate::exchange::Scheme;
+use crate::exchange::{Country, Scheme};
 
 /// Which hosts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -147,6 +147,8 @@ pub struct Route {
     pub fields: Vec<NamedValue>,
     /// Cookies, all of them.
     pub cookies: Vec<NamedValue>,
+    /// Countries of the client's address; empty is every country, and addresses of none.
+    pub countries: Vec<Country>,
     /// What to do.
     pub action: Action,
     /// Other origins that take a share of what is forwarded.
@@ -177,7 +179,8 @@ pub struct Route {
 impl Route {
     /// The route's name, if it does not take every request for a URL: then it belongs into keys.
     pub fn keyed_name(&self) -> Option<&str> {
-        let is_conditional = !self.fields.is_empty() || !self.cookies.is_empty();
+        let is_conditional =
+            !self.fields.is_empty() || !self.cookies.is_empty() || !self.countries.is_empty();
         is_conditional.then_some(self.name.as_str())
     }
 
@@ -198,6 +201,7 @@ impl Route {
             methods: Vec::new(),
             fields: Vec::new(),
             cookies: Vec::new(),
+            countries: Vec::new(),
             action: Action::Forward(origin.into()),
             split: None,
             policy: None,

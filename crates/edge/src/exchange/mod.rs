@@ -7,6 +7,7 @@
 mod answer;
 mod body;
 mod cookies;
+mod country;
 mod encoding;
 mod fingerprint;
 mod lines;
@@ -23,6 +24,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
 pub use cookies::{cookies, take_cookie};
+pub use country::Country;
 pub use encoding::Encoding;
 pub use fingerprint::is_fingerprinted;
 pub use lines::{OwnLines, field_lines};

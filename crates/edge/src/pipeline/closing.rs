@@ -65,7 +65,23 @@ pub(super) fn close(
         arms.tell(arm, exchange.borrow(), answer);
     }
     sign(exchange.borrow(), &notes, answer);
+    if !snapshot.config.geo.domains.is_empty() {
+        suggest(snapshot, exchange.borrow(), answer);
+    }
     account::keep(edge, snapshot, exchange, notes, answer);
+}
+
+/// Tells who asks a host that is made for another country which one is made for theirs. Of an answer's fields
+/// a page's script can read this one alone, so that a page that is stored for all needs no place of its own.
+fn suggest(snapshot: &Snapshot, exchange: &Exchange, answer: &mut Answer) {
+    let country = || snapshot.geo.country(exchange.client.address);
+    if let Some(domain) = snapshot.config.geo.better_domain(exchange.host(), country) {
+        answer.own.push("server-timing", |out| {
+            for part in ["domain;desc=\"", domain, "\""] {
+                out.extend_from_slice(part.as_bytes());
+            }
+        });
+    }
 }
 
 /// Says in the answer's own lines what the edge did with it.

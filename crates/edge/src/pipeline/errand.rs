@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::closing::Notes;
-use super::pass::{self, Forwarding};
+use super::pass::{self, Forwarding, How};
 use super::question::Cacheable;
 use super::refill;
 use crate::cache::lookup::Found;
@@ -13,6 +13,7 @@ use crate::cache::rules::Refusal;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::Error;
 use crate::exchange::{Answer, Exchange};
+use crate::geo::Shows;
 
 /// A request at the origin's door.
 #[derive(Debug)]
@@ -53,7 +54,11 @@ impl Errand {
                 refill::only_if_cached(&exchange.head.fields, notes)?;
                 pass::note(notes, refusal.into(), Some(refusal.label()));
                 notes.seat = Some(seat?);
-                let how = (Forwarding::Everything, pass::priority(exchange));
+                let how = How {
+                    forwarding: Forwarding::Everything,
+                    place: Shows::Everything,
+                    priority: pass::priority(exchange),
+                };
                 pass::through(edge, &site, exchange, target, how, notes).await
             }
             Ask::Fill(question, found) => {

@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::for_ever;
 use super::held::Held;
-use super::pass::{self, Forwarding};
+use super::pass::{self, Forwarding, How};
 use super::pour::{finish_empty, pour};
 use super::question::Cacheable;
 use super::sendfile;
@@ -67,7 +67,8 @@ impl Fill {
         (target, priority): (Uri, Priority),
         held: Held,
     ) -> (Fill, Ask) {
-        let mut ask = pass::ask(site, exchange, target, (Forwarding::Listed, priority));
+        let how = How { forwarding: Forwarding::Listed, place: question.place, priority };
+        let mut ask = pass::ask(edge, site, exchange, target, how);
         ask.method = Method::GET;
         held.ask(&mut ask.fields);
         let fill = Fill {

@@ -22,6 +22,7 @@ mod refill;
 mod sendfile;
 mod stored;
 
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -164,7 +165,10 @@ fn walk(
         return asked.map(|request| Way::Works(Work::Purges(request)));
     }
 
-    let Some(matched) = snapshot.table.find(exchange) else {
+    let address = exchange.client.address;
+    // Looked up once, and only if a route or a key has to know.
+    let country = LazyCell::new(|| snapshot.geo.country(address));
+    let Some(matched) = snapshot.table.find(exchange, || *country) else {
         return Err(Error::new(ErrorKind::NoRoute, "no route matches"));
     };
     let site = &snapshot.sites[matched.index];
@@ -212,7 +216,8 @@ fn inside(
             arms.site(arm).unwrap_or(site)
         }
     };
-    let question = match question::of(site, exchange)? {
+    let address = exchange.client.address;
+    let question = match question::of(site, exchange, || snapshot.geo.country(address))? {
         Question::Cacheable(question) => question,
         Question::Pass(_) if closed.is_some() => return Err(under_repair()),
         // Nothing of it may be stored or served from the store: it goes straight through.

@@ -17,8 +17,9 @@ use crate::cache::tags;
 use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Ask, Exchange, Priority, Room};
-use crate::forward::{Shows, introduce};
+use crate::exchange::{Answer, Ask, Exchange, OwnLines, Priority, Room};
+use crate::forward::{self, introduce};
+use crate::geo::{self, Shows};
 use crate::origin::Upstream;
 use crate::route;
 use crate::traffic::Outcome;
@@ -26,10 +27,24 @@ use crate::traffic::Outcome;
 /// What of the request the origin is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Forwarding {
-    /// Every end-to-end field: the answer is for this client alone.
+    /// Every end-to-end field, and where the client is: the answer is for this client alone.
     Everything,
+    /// Every end-to-end field: the answer turned out to be for this client alone, after it might have been
+    /// shared. What an origin is shown must not change with that.
+    Fields,
     /// What the policy lists: the route's answers are shared, even if this one turned out not to be.
     Listed,
+}
+
+/// How the origin is asked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// What of the request it is shown.
+    pub(super) forwarding: Forwarding,
+    /// What of the client's place.
+    pub(super) place: Shows,
+    /// What whoever waits has to lose.
+    pub(super) priority: Priority,
 }
 
 /// Sends the request on and its answer back.
@@ -38,16 +53,16 @@ pub(super) async fn through(
     site: &Site,
     exchange: &mut Exchange,
     target: Uri,
-    (forwarding, priority): (Forwarding, Priority),
+    how: How,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     if let Some(source) = &site.folder {
         return folder::through(edge, site, source, exchange, &target, notes).await;
     }
     let upstream = upstream(site)?;
-    upstream.admits(priority)?;
-    let mut ask = ask(site, exchange, target, (forwarding, priority));
-    if forwarding == Forwarding::Listed {
+    upstream.admits(how.priority)?;
+    let mut ask = ask(edge, site, exchange, target, how);
+    if how.forwarding == Forwarding::Listed {
         // The answer is for this client alone and may be what its conditions and ranges make of it.
         for name in CONDITIONS {
             for value in exchange.head.fields.get_all(&name) {
@@ -97,20 +112,20 @@ pub(super) fn priority(exchange: &Exchange) -> Priority {
 }
 
 /// The question for the origin, without content.
-pub(super) fn ask(
-    site: &Site,
-    exchange: &Exchange,
-    uri: Uri,
-    (forwarding, priority): (Forwarding, Priority),
-) -> Ask {
+pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, uri: Uri, how: How) -> Ask {
+    let How { forwarding, place, priority } = how;
     let head = &exchange.head;
     let policy = site.route.policy.as_deref();
-    let (mut fields, shows): (HeaderMap, Shows) = match forwarding {
-        Forwarding::Everything => (head.fields.clone(), Shows::Client),
-        Forwarding::Listed if policy.is_none() => {
-            (safety::forwarded_fields(&head.fields, None), Shows::Client)
+    let (mut fields, shows): (HeaderMap, forward::Shows) = match forwarding {
+        Forwarding::Everything | Forwarding::Fields => {
+            (head.fields.clone(), forward::Shows::Client)
         }
-        Forwarding::Listed => (safety::forwarded_fields(&head.fields, policy), Shows::NoClient),
+        Forwarding::Listed if policy.is_none() => {
+            (safety::forwarded_fields(&head.fields, None), forward::Shows::Client)
+        }
+        Forwarding::Listed => {
+            (safety::forwarded_fields(&head.fields, policy), forward::Shows::NoClient)
+        }
     };
     if forwarding == Forwarding::Listed {
         // Encodings are ours: one answer of the origin serves clients of every encoding.
@@ -118,7 +133,8 @@ pub(super) fn ask(
     }
     crate::compress::toward_origin(&mut fields);
     sendfile::announce(site, &mut fields);
-    let own = introduce(exchange, shows, &mut fields);
+    let mut own = introduce(exchange, shows, &mut fields);
+    locate(edge, exchange, place, (&mut fields, &mut own));
     let affinity = site.upstream.as_ref().map_or(0, |upstream| upstream.affinity(exchange, &uri));
     let mut ask = Ask {
         method: head.method.clone(),
@@ -135,6 +151,25 @@ pub(super) fn ask(
         route::edit(&site.route.request_fields, ask.fields_mut());
     }
     ask
+}
+
+/// Says where the client is, in place of what it says itself.
+fn locate(
+    edge: &Edge,
+    exchange: &Exchange,
+    place: Shows,
+    (fields, own): (&mut HeaderMap, &mut OwnLines),
+) {
+    let snapshot = edge.current();
+    // Claims of strangers are gone since `admit`. What a trusted proxy says counts where we know nothing.
+    if !snapshot.geo.is_off() {
+        geo::strip(fields);
+    }
+    match place {
+        Shows::Nothing => {}
+        Shows::Country(_) => place.push_country(own),
+        Shows::Everything => snapshot.geo.tell(exchange.client.address, own),
+    }
 }
 
 /// RFC 9111 §4.4: what an unsafe request may have changed is asked for again.

@@ -2,12 +2,13 @@
 
 use http::{Method, Uri};
 
-use crate::cache::key::{KeySource, primary_key, shown_target};
+use crate::cache::key::{KeySource, primary_key, shown_target, write_country};
 use crate::cache::rules::{Refusal, RequestView};
 use crate::cache::safety;
 use crate::edge::Site;
 use crate::error::{Error, ErrorKind};
-use crate::exchange::Exchange;
+use crate::exchange::{Country, Exchange};
+use crate::geo::Shows;
 use crate::route::Matched;
 
 /// A request that the cache may answer.
@@ -15,6 +16,8 @@ use crate::route::Matched;
 pub(super) struct Cacheable {
     /// Primary key.
     pub(super) key: Vec<u8>,
+    /// What the key has of the client's place.
+    pub(super) place: Shows,
     /// Path and query as the origin is shown them: what is keyed is what is sent.
     pub(super) shown: Option<Uri>,
 }
@@ -36,8 +39,12 @@ pub(super) enum Question {
     Pass(Refusal),
 }
 
-/// Decides whether the cache is asked, and under which key.
-pub(super) fn of(site: &Site, exchange: &Exchange) -> Result<Question, Error> {
+/// Decides whether the cache is asked, and under which key. `country` is asked only if the key has it.
+pub(super) fn of(
+    site: &Site,
+    exchange: &Exchange,
+    country: impl Fn() -> Option<Country>,
+) -> Result<Question, Error> {
     let policy = site.route.policy.as_deref();
     let head = &exchange.head;
     let is_read = head.method == Method::GET || head.method == Method::HEAD;
@@ -54,7 +61,7 @@ pub(super) fn of(site: &Site, exchange: &Exchange) -> Result<Question, Error> {
             "path that two programs may read differently",
         ));
     }
-    Ok(Question::Cacheable(cacheable(site, exchange)))
+    Ok(Question::Cacheable(cacheable(site, exchange, country)))
 }
 
 /// The request as the rules read it.
@@ -62,7 +69,7 @@ pub(super) fn view(exchange: &Exchange) -> RequestView<'_> {
     RequestView { method: &exchange.head.method, fields: &exchange.head.fields }
 }
 
-fn cacheable(site: &Site, exchange: &Exchange) -> Cacheable {
+fn cacheable(site: &Site, exchange: &Exchange, country: impl Fn() -> Option<Country>) -> Cacheable {
     let policy = site.policy();
     let head = &exchange.head;
     // A file is the same whatever the query says.
@@ -77,7 +84,13 @@ fn cacheable(site: &Site, exchange: &Exchange) -> Cacheable {
     let mut key = Vec::with_capacity(128);
     let query = primary_key(source, policy, &mut key);
     site.write_key(&mut key);
+    let mut place = Shows::Nothing;
+    if policy.is_some_and(|policy| policy.key.by_country) {
+        let country = country();
+        write_country(country, &mut key);
+        place = Shows::Country(country);
+    }
     let is_changed = query.as_deref() != head.uri.query();
     let shown = is_changed.then(|| shown_target(&head.uri, query.as_deref()));
-    Cacheable { key, shown }
+    Cacheable { key, place, shown }
 }

@@ -11,7 +11,7 @@ use super::arriving;
 use super::closing::Notes;
 use super::fetch::{self, Fill};
 use super::held::Held;
-use super::pass::{self, Forwarding};
+use super::pass::{self, Forwarding, How};
 use super::pour::finish_empty;
 use super::question::{self, Cacheable};
 use super::stored;
@@ -25,6 +25,7 @@ use crate::cache::store::{Object, Pass};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Priority, Room};
+use crate::geo::Shows;
 use crate::traffic::Outcome;
 
 /// Asks the origin, or reads along with whoever does.
@@ -44,12 +45,13 @@ pub(super) async fn ask(
     }
     only_if_cached(&exchange.head.fields, notes)?;
     let priority = priority(edge, site, exchange, &held);
+    let alone = (question.place, priority);
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
     if let Some(pass) = edge.cache.memory.passed(&question.key, now_ms) {
         let asked = clock::now();
-        let answer = go_alone(edge, site, exchange, target, priority, notes).await;
+        let answer = go_alone(edge, site, exchange, target, alone, notes).await;
         notes.status = notes.status.because(pass.refusal.label());
         if let Ok(answer) = &answer {
             look_again(edge, site, &question, exchange, (pass, asked), answer);
@@ -83,7 +85,7 @@ pub(super) async fn ask(
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
-                let answer = go_alone(edge, site, exchange, target, priority, notes).await;
+                let answer = go_alone(edge, site, exchange, target, alone, notes).await;
                 return answer.or_else(|error| rescue(edge, site, exchange, held, error, notes));
             }
             Err(Missed::Failed(error)) => return rescue(edge, site, exchange, held, error, notes),
@@ -100,12 +102,12 @@ pub(super) async fn ask(
                 key.extend_from_slice(&secondary);
                 continue;
             }
-            return go_alone(edge, site, exchange, target, priority, notes).await;
+            return go_alone(edge, site, exchange, target, alone, notes).await;
         }
         if exchange.head.fields.contains_key(RANGE) && !arriving::is_kept(edge, &head, &reader) {
             // Too much would go by before the part that is asked for, and nobody else would have it.
             drop(reader);
-            return go_alone(edge, site, exchange, target, priority, notes).await;
+            return go_alone(edge, site, exchange, target, alone, notes).await;
         }
         return Ok(arriving::answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
@@ -215,15 +217,16 @@ async fn go_alone(
     site: &Arc<Site>,
     exchange: &mut Exchange,
     target: Uri,
-    priority: Priority,
+    (place, priority): (Shows, Priority),
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     notes.outcome = Outcome::Pass;
     let forwarding = match site.policy() {
-        None => Forwarding::Everything,
+        None => Forwarding::Fields,
         Some(_) => Forwarding::Listed,
     };
-    pass::through(edge, site, exchange, target, (forwarding, priority), notes).await
+    let how = How { forwarding, place, priority };
+    pass::through(edge, site, exchange, target, how, notes).await
 }
 
 /// The origin failed: what is held may still do, where the rules allow it.

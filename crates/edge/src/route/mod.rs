@@ -1,6 +1,6 @@
 //! Which request goes where.
 //!
-//! For: choosing one route by scheme, host, path, method, fields and cookies, and doing what the route
+//! For: choosing one route by scheme, host, path, method, fields, cookies and country, and doing what the route
 //! itself does: redirect, fixed answer, new path, edited fields. In: a request's head and the scheme that
 //! `admit` has settled. Out: [`Matched`], which route it is and what the route makes of this head. Never:
 //! deciding by anything but these, decoding the path (a route for `/admin` sees what the client sent,

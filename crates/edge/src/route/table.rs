@@ -8,7 +8,7 @@ use super::{Matched, Ready};
 use crate::config::Config;
 use crate::config::route::{Action, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::config::template::{Purpose, Template};
-use crate::exchange::{Exchange, Head, Scheme, cookies, host_of};
+use crate::exchange::{Country, Exchange, Head, Scheme, cookies, host_of};
 
 /// The routes of one config.
 #[derive(Debug, Default)]
@@ -35,18 +35,27 @@ impl Table {
         table
     }
 
-    /// The first route that matches the exchange.
-    pub fn find(&self, exchange: &Exchange) -> Option<Matched<'_>> {
-        self.find_head(exchange.client.scheme, &exchange.head)
+    /// The first route that matches the exchange. `country` is asked only where a route names countries.
+    pub fn find(
+        &self,
+        exchange: &Exchange,
+        country: impl Fn() -> Option<Country>,
+    ) -> Option<Matched<'_>> {
+        self.find_head(exchange.client.scheme, &exchange.head, country)
     }
 
     /// The first route that matches a head that came by this scheme.
-    pub(super) fn find_head(&self, scheme: Scheme, head: &Head) -> Option<Matched<'_>> {
+    pub(super) fn find_head(
+        &self,
+        scheme: Scheme,
+        head: &Head,
+        country: impl Fn() -> Option<Country>,
+    ) -> Option<Matched<'_>> {
         let host = host_of(&head.authority);
         // The root's dot names the same host.
         let host = host.strip_suffix('.').unwrap_or(host);
         let path = head.uri.path();
-        let takes = |matched: Matched<'_>| matched.ready.takes(scheme, head);
+        let takes = |matched: Matched<'_>| matched.ready.takes(scheme, head, &country);
         let matches = |id: Id| self.matched(id).is_some_and(takes);
         let mut best = Id::MAX;
         if let Some(index) = self.exact.get(host) {
@@ -107,8 +116,11 @@ impl Ready {
         let template = |text: &str, purpose| Template::parse(text, &names, purpose).ok();
         let is_pattern = matches!(route.path, PathRule::Pattern(_));
         let has_values = !(route.fields.is_empty() && route.cookies.is_empty());
-        let asks_more =
-            route.scheme.is_some() || !route.methods.is_empty() || is_pattern || has_values;
+        let asks_more = route.scheme.is_some()
+            || !route.methods.is_empty()
+            || is_pattern
+            || has_values
+            || !route.countries.is_empty();
         Ready {
             asks_more,
             fields: route.fields.iter().filter_map(field).collect(),
@@ -121,8 +133,8 @@ impl Ready {
         }
     }
 
-    /// What the index could not say: scheme, method, pattern, fields, cookies; the cheap ones first.
-    fn takes(&self, scheme: Scheme, head: &Head) -> bool {
+    /// What the index could not say: scheme, method, pattern, fields, cookies, country; the cheap ones first.
+    fn takes(&self, scheme: Scheme, head: &Head, country: &impl Fn() -> Option<Country>) -> bool {
         if !self.asks_more {
             return true;
         }
@@ -139,6 +151,8 @@ impl Ready {
             && self.fields.len() == route.fields.len()
             && self.fields.iter().all(|asked| has_field(&head.fields, asked))
             && route.cookies.iter().all(|asked| has_cookie(&head.fields, asked))
+            && (route.countries.is_empty()
+                || country().is_some_and(|country| route.countries.contains(&country)))
     }
 }
 

@@ -8,11 +8,11 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use proptest::prelude::*;
 
 use super::index::is_of;
-use super::{Table, edit_answer};
+use super::{Matched, Table, edit_answer};
 use crate::config::Config;
 use crate::config::route::{Action, FieldEdit, HostRule, NamedValue, PathRule, Route, Segment};
 use crate::error::ErrorKind;
-use crate::exchange::{Answer, Head, Scheme, host_of};
+use crate::exchange::{Answer, Country, Head, Scheme, host_of};
 
 fn head(authority: &str, target: &str) -> Head {
     Head {
@@ -41,8 +41,12 @@ fn pattern(text: &str) -> PathRule {
     PathRule::Pattern(text.split('/').map(segment).collect())
 }
 
+fn find<'t>(table: &'t Table, scheme: Scheme, head: &Head) -> Option<Matched<'t>> {
+    table.find_head(scheme, head, || None)
+}
+
 fn found<'t>(table: &'t Table, head: &Head) -> Option<&'t str> {
-    table.find_head(Scheme::Http, head).map(|matched| matched.route().name.as_str())
+    find(table, Scheme::Http, head).map(|matched| matched.route().name.as_str())
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn a_route_may_ask_for_the_scheme() {
         route("rest", PathRule::Any),
     ]);
     let at = |scheme, target| {
-        let matched = table.find_head(scheme, &head("a.example", target)).expect("it matches");
+        let matched = find(&table, scheme, &head("a.example", target)).expect("it matches");
         matched.route().name.clone()
     };
     assert_eq!(at(Scheme::Http, "/.well-known/acme-challenge/x"), "challenge");
@@ -124,7 +128,7 @@ fn redirecting(path: PathRule, to: &str) -> Route {
 fn location(path: PathRule, to: &str, authority: &str, target: &str) -> String {
     let table = table(vec![redirecting(path, to)]);
     let head = head(authority, target);
-    let matched = table.find_head(Scheme::Http, &head).expect("it matches");
+    let matched = find(&table, Scheme::Http, &head).expect("it matches");
     let mut answer = matched.own_answer_to(&head).expect("it redirects").expect("it is valid");
     assert_eq!(answer.status, StatusCode::PERMANENT_REDIRECT);
     answer.fields_mut()["location"].to_str().expect("visible").to_owned()
@@ -149,7 +153,7 @@ fn a_client_cannot_send_others_elsewhere() {
     let mut evil = head("a", "/x");
     evil.uri = "http://a//evil.example".parse().expect("absolute-form");
     let table = table(vec![redirecting(PathRule::Any, "{path}")]);
-    let matched = table.find_head(Scheme::Http, &evil).expect("it matches");
+    let matched = find(&table, Scheme::Http, &evil).expect("it matches");
     assert_eq!(matched.location(&evil).as_deref(), Some("/evil.example"));
     let to = "/find?id={id}";
     assert_eq!(location(pattern("u/:id"), to, "a", "/u/1&admin=1"), "/find?id=1%26admin%3D1");
@@ -162,7 +166,7 @@ fn rewrites_keep_the_query_and_refuse_dot_segments() {
     let table = table(vec![rewriting]);
     let rewritten = |target: &str| {
         let head = head("a", target);
-        let matched = table.find_head(Scheme::Http, &head).expect("it matches");
+        let matched = find(&table, Scheme::Http, &head).expect("it matches");
         matched.rewritten_head(&head).map(|uri| uri.expect("it rewrites").to_string())
     };
     assert_eq!(rewritten("/api/users/7?q=1").expect("valid"), "/v2/users/7?q=1");
@@ -183,7 +187,7 @@ fn stored_lines_stay_as_they_are_unless_one_of_them_is_edited() {
     let edited = Route { answer_fields: vec![set("DENY"), remove], ..route("r", PathRule::Any) };
     let table = table(vec![edited]);
     let head = head("a", "/");
-    let edits = &table.find_head(Scheme::Http, &head).expect("it matches").route().answer_fields;
+    let edits = &find(&table, Scheme::Http, &head).expect("it matches").route().answer_fields;
     let mut answer = Answer::new("x");
     answer.lines = Bytes::from_static(b"etag: \"a\"\r\n");
     edit_answer(edits, &mut answer);
@@ -311,7 +315,28 @@ proptest! {
         prop_assume!(!path.starts_with("//"));
         let head = head(&host, &path);
         let table = table(routes.clone());
-        let matched = table.find_head(scheme, &head).map(|matched| matched.route().name.as_str());
+        let matched = find(&table, scheme, &head).map(|matched| matched.route().name.as_str());
         prop_assert_eq!(matched, plainly(&routes, scheme, &head));
     }
+}
+
+#[test]
+fn a_country_is_asked_for_only_where_a_route_names_one() {
+    let near = ["DE", "AT"].map(|code| code.parse::<Country>().expect("a code")).to_vec();
+    let table = table(vec![
+        route("plain", PathRule::Exact("/plain".into())),
+        Route { countries: near, ..route("near", PathRule::Any) },
+        route("rest", PathRule::Any),
+    ]);
+    let at = |target: &str, code: Option<&str>| {
+        let country = || code.map(|code| code.parse::<Country>().expect("a code"));
+        let found = table.find_head(Scheme::Http, &head("a.example", target), country);
+        found.expect("it matches").route().name.clone()
+    };
+    assert_eq!(at("/", Some("AT")), "near");
+    assert_eq!(at("/", Some("FR")), "rest");
+    assert_eq!(at("/", None), "rest", "an address of no country");
+    let never = || panic!("nobody needs to know");
+    let plain = table.find_head(Scheme::Http, &head("a.example", "/plain"), never);
+    assert_eq!(plain.expect("it matches").route().name, "plain");
 }

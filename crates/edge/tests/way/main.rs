@@ -7,6 +7,7 @@ mod files;
 #[expect(dead_code, reason = "the client's tests use all of it")]
 mod frames;
 mod gate;
+mod geo;
 mod guarded;
 mod hashed;
 mod hops;
@@ -17,6 +18,7 @@ mod leaving;
 mod logged;
 mod maintenance;
 mod misdirected;
+mod mmdb;
 mod parts;
 mod purging;
 mod rates;

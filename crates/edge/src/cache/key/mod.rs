@@ -18,7 +18,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderName};
 
 use crate::cache::rules::conditional::CONDITIONS;
 use crate::config::policy::{Caching, Policy};
-use crate::exchange::{Scheme, cookies};
+use crate::exchange::{Country, Scheme, cookies};
 
 pub use path::{Ambiguity, ambiguous_path};
 
@@ -97,6 +97,14 @@ pub fn write_route(name: &str, key: &mut Vec<u8>) {
 pub fn write_arm(origin: &str, key: &mut Vec<u8>) {
     key.extend_from_slice(b"\n%");
     key.extend_from_slice(origin.as_bytes());
+}
+
+/// Adds the client's country to a key, of a policy that keys by it; no country is one of its own.
+pub fn write_country(country: Option<Country>, key: &mut Vec<u8>) {
+    key.extend_from_slice(b"\n^");
+    if let Some(country) = &country {
+        key.extend_from_slice(country.as_str().as_bytes());
+    }
 }
 
 /// The part of a key that every request for the same URL shares, whatever fields and cookies say.

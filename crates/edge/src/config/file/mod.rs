@@ -7,6 +7,7 @@
 //! those stop at the first unknown key and forget where it stood. It opens no file by itself: the caller's
 //! [`Machine`] does.
 
+mod geo;
 mod listeners;
 mod maintenance;
 mod origins;
@@ -110,6 +111,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let listen = rooms::listen(&mut reader);
     let admit = rooms::admit(&mut reader);
     let maintenance = maintenance::read(&mut reader);
+    let geo = geo::read(&mut reader);
     let cache = rooms::cache(&mut reader);
     let purge = purge::read(&mut reader);
     let compress = rooms::compress(&mut reader);
@@ -123,6 +125,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let used = routes.iter().flat_map(|route| &route.rates);
     let used: Vec<_> = used.map(|rate| rate.name.clone()).collect();
     rates::check_used(&mut reader, &rates, &used);
+    geo::check_used(&mut reader, &geo, &routes);
     let (problems, values) = reader.finish();
     if !problems.is_empty() {
         return Err(Problems(problems));
@@ -134,6 +137,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
         routes,
         rates,
         maintenance,
+        geo,
         cache,
         purge,
         compress,

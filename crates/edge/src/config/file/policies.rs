@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::SetBy;
+use super::geo::ByCountry;
 use super::problem::{Wrong, list, suggest};
 use super::reader::{Reader, Section};
 use super::reference::{POLICY, QUERY};
@@ -101,6 +102,7 @@ fn key(read: &mut Inherit<'_, '_>, base: &KeyRule) -> KeyRule {
         sorts_query: read.get("sort_query", base.sorts_query),
         fields: read.get::<Vec<HeaderName>>("key_fields", base.fields.clone()),
         cookies: read.get("key_cookies", base.cookies.clone()),
+        by_country: read.get("key_geo", OrOff(base.by_country.then_some(ByCountry))).0.is_some(),
         inform: read.get::<Vec<HeaderName>>("inform", base.inform.clone()),
     }
 }

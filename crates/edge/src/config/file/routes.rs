@@ -137,6 +137,7 @@ fn route<'t>(
         methods: methods(reader, section),
         fields: named_values(reader, section, "fields"),
         cookies: named_values(reader, section, "cookies"),
+        countries: reader.get(section, "countries", Vec::new()),
         action: action(reader, section, &path, known),
         split: None,
         policy: policy(reader, section, known),

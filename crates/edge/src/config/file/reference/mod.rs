@@ -1,11 +1,13 @@
 //! Every section and key: the one source for complaints about unknown keys and for the reference.
 
+mod geo;
 mod maintenance;
 mod origins;
 mod rates;
 mod rooms;
 mod routes;
 
+pub use geo::GEO;
 pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
@@ -41,7 +43,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 21] = [
+pub const SECTIONS: [&Section; 22] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -55,6 +57,7 @@ pub const SECTIONS: [&Section; 21] = [
     &QUERY,
     &RATE,
     &MAINTENANCE,
+    &GEO,
     &CACHE,
     &PURGE,
     &COMPRESS,

@@ -58,6 +58,13 @@ pub const ROUTE: Section = Section {
             example: "{ session = true }",
         },
         Key {
+            name: "countries",
+            kind: "list of countries",
+            default: "[]",
+            doc: "Countries of the client's address, as `[geo]` knows them: two letters of ISO 3166. Empty is every country, and every address that is in none. The route's name is then in the key.",
+            example: r#"["DE", "AT"]"#,
+        },
+        Key {
             name: "origin",
             kind: "name",
             default: "the only origin",
@@ -419,6 +426,13 @@ pub const POLICY: Section = Section {
             default: "extended",
             doc: "Cookies in the key.",
             example: r#"["theme"]"#,
+        },
+        Key {
+            name: "key_geo",
+            kind: "`country` or `off`",
+            default: "extended",
+            doc: "The country of the client's address is in the key, and the origin is shown it in `CloudFront-Viewer-Country`. Nothing finer can be: a city in the key would store a page for each city.",
+            example: r#""country""#,
         },
         Key {
             name: "inform",

@@ -31,6 +31,9 @@ fn covers(earlier: &Route, later: &Route) -> bool {
                 && later.methods.iter().all(|method| earlier.methods.contains(method))))
         && values_cover(&earlier.fields, &later.fields)
         && values_cover(&earlier.cookies, &later.cookies)
+        && (earlier.countries.is_empty()
+            || (!later.countries.is_empty()
+                && later.countries.iter().all(|country| earlier.countries.contains(country))))
 }
 
 /// Fewer conditions match more.
