@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
 pub use crate::purge::{Effect, Mode, PurgeError, Wish, purge, purge_aside};
 use forebay_signals::clock;
+use forebay_signals::journal::Entry;
 
 /// Puts new settings in force; says which of them wait for a restart.
 pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
@@ -42,6 +43,22 @@ pub fn maintenance(edge: &Edge, route: Option<&str>, is_on: bool) -> Result<(), 
     let state = if is_on { "begun" } else { "ended" };
     edge.journal.write("operator", format!("maintenance {state}: {what}"));
     Ok(())
+}
+
+/// Longest mark, and longest name of who made it.
+const MOST_MARK_BYTES: usize = 200;
+
+/// Marks this moment in the journal, as whoever deploys does: what changes from here on may be of that.
+pub fn mark(edge: &Edge, who: &str, what: &str) -> Result<Entry, String> {
+    let (who, what) = (who.trim(), what.trim());
+    for (name, text) in [("a mark", what), ("who made a mark", who)] {
+        if text.is_empty() || text.len() > MOST_MARK_BYTES || text.contains(char::is_control) {
+            return Err(format!("{name} is one line of 1 to {MOST_MARK_BYTES} bytes"));
+        }
+    }
+    let entry = edge.journal.record(who, format!("mark: {what}"));
+    edge.mark.store(Some(std::sync::Arc::new(entry.clone())));
+    Ok(entry)
 }
 
 /// What the cache makes of a request, and why.

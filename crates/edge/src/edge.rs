@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use forebay_signals::journal::Journal;
+use forebay_signals::journal::{Entry, Journal};
 use http::Uri;
 use tokio::sync::Semaphore;
 
@@ -51,6 +51,8 @@ pub struct Edge {
     pub maintenance: Maintenance,
     /// Who changed what.
     pub journal: Arc<Journal>,
+    /// What an operator marked last, such as a deploy.
+    pub(crate) mark: ArcSwapOption<Entry>,
     /// Begun when the process is told to go.
     pub drain: Drain,
     /// When the process began.
@@ -280,6 +282,7 @@ impl Edge {
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             maintenance,
             journal,
+            mark: ArcSwapOption::empty(),
             drain: Drain::default(),
             started: clock::now(),
             snapshot: ArcSwap::from_pointee(snapshot),

@@ -44,6 +44,9 @@ pub struct Status {
     pub origins: Vec<OriginView>,
     /// Lines of the access log that were lost.
     pub log_lines_lost: u64,
+    /// What was marked last, such as a deploy.
+    #[serde(default)]
+    pub mark: Option<Entry>,
     /// Newest entries of the journal, newest first.
     pub journal: Vec<Entry>,
 }
@@ -93,6 +96,7 @@ pub fn status(edge: &Edge) -> Status {
         maintenance: edge.maintenance.closed(&snapshot.config),
         origins: snapshot.origins.all().iter().map(|upstream| upstream.view()).collect(),
         log_lines_lost: snapshot.log.lost(),
+        mark: edge.mark.load().as_deref().cloned(),
         journal: edge.journal.newest(10),
     }
 }

@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     Reload(Reload),
     /// Close a route, or all of them, while an application is worked on
     Maintenance(Maintenance),
+    /// Mark this moment in the journal: a deploy, a change of something else
+    Mark(Mark),
     /// Is it serving, what does the cache do, which origin is sick?
     Status(Status),
     /// Ask about stored answers, and drop them
@@ -233,6 +235,26 @@ pub(crate) struct Maintenance {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) client: Client,
+}
+
+/// `forebay mark`.
+#[derive(Debug, Args)]
+#[command(before_long_help = "\
+Examples:
+  forebay mark 'v42 deployed'                 the status shows it until the next mark
+  forebay mark 'v42 deployed' --by deploy-bot
+
+Nothing changes by it. Whoever looks later sees in the journal what came before and after.")]
+pub(crate) struct Mark {
+    /// What happened, in a line
+    #[arg(value_name = "TEXT")]
+    pub(crate) what: String,
+    /// Who did it
+    #[arg(long = "by", value_name = "NAME", default_value = "operator")]
+    pub(crate) who: String,
     /// Where.
     #[command(flatten)]
     pub(crate) client: Client,

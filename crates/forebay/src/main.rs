@@ -44,6 +44,7 @@ fn perform(cli: Cli) -> Result<ExitCode, Problem> {
         Verb::Check(check) => verbs::check::run(&check),
         Verb::Reload(reload) => verbs::reload::run(&reload.client.admin),
         Verb::Maintenance(asked) => verbs::maintenance::run(&asked),
+        Verb::Mark(mark) => verbs::mark::run(&mark),
         Verb::Status(status) => {
             let show = match (status.json, status.once) {
                 (true, _) => verbs::status::Show::Json,

@@ -39,6 +39,11 @@ struct Inner {
 impl Journal {
     /// Writes an entry and a log line.
     pub fn write(&self, who: &str, what: impl Into<String>) {
+        drop(self.record(who, what));
+    }
+
+    /// The same, and the entry for whoever keeps it.
+    pub fn record(&self, who: &str, what: impl Into<String>) -> Entry {
         let what = what.into();
         tracing::info!(who, what = %what, "journal");
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -48,7 +53,8 @@ impl Journal {
         if inner.entries.len() == KEPT {
             inner.entries.pop_front();
         }
-        inner.entries.push_back(entry);
+        inner.entries.push_back(entry.clone());
+        entry
     }
 
     /// The newest `n` entries, newest first.

@@ -55,6 +55,18 @@ struct Maintenance {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Mark {
+    what: String,
+    #[serde(default = "operator")]
+    who: String,
+}
+
+fn operator() -> String {
+    "operator".into()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Why {
     url: String,
     #[serde(default)]
@@ -96,7 +108,7 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         }
         "/status" => Ok(data(&view::status(&desk.edge))),
         "/journal" => Ok(data(&desk.edge.journal.newest(100))),
-        "/reload" | "/maintenance" | "/cache/purge" | "/cache/why"
+        "/reload" | "/mark" | "/maintenance" | "/cache/purge" | "/cache/why"
             if exchange.head.method != Method::POST =>
         {
             Err(method(HeaderValue::from_static("POST")))
@@ -107,6 +119,12 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
                 Ok(said) => Ok(data(&json!({ "said": said }))),
                 Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
             }
+        }
+        "/mark" => {
+            let Mark { what, who } = question(exchange).await?;
+            act::mark(&desk.edge, &who, &what)
+                .map(|entry| data(&entry))
+                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
         }
         "/cache/purge" => purge(desk, question(exchange).await?).await,
         "/maintenance" => {

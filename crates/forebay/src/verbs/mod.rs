@@ -4,6 +4,7 @@ pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod maintenance;
+pub(crate) mod mark;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod status;

@@ -185,6 +185,11 @@ fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
 }
 
 fn write_changes(out: &mut String, now: &Status) -> std::fmt::Result {
+    if let Some(mark) = &now.mark {
+        let at = UNIX_EPOCH + Duration::from_millis(mark.at_ms);
+        let ago = clock::wall().duration_since(at).unwrap_or_default();
+        writeln!(out, "{}, by {}, {} ago", mark.what, mark.who, span(ago.as_secs()))?;
+    }
     if !now.journal.is_empty() {
         writeln!(out, "newest changes")?;
     }

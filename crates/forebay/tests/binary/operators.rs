@@ -75,6 +75,38 @@ fn maintenance_is_begun_and_ended_by_a_word() {
 }
 
 #[test]
+fn a_mark_stands_in_the_journal_and_in_the_status_until_the_next() {
+    let origin = Origin::start();
+    let running = Running::before(&origin);
+    assert_eq!(running.status()["mark"], serde_json::Value::Null);
+    let said = running.operate(&["mark", "v41 deployed"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.data.starts_with("marked as entry "), "{said:?}");
+    running.operate(&["mark", " v42 deployed ", "--by", "deploy-bot"]);
+    for _ in 0..12 {
+        // Newer entries push it out of what the status shows of the journal.
+        assert_eq!(running.operate(&["reload"]).code, Some(0));
+    }
+    let status = running.status();
+    let mark = &status["mark"];
+    assert_eq!((&mark["what"], &mark["who"]), (&"mark: v42 deployed".into(), &"deploy-bot".into()));
+    assert!(mark["at_ms"].as_u64().is_some_and(|at| at > 0), "{mark}");
+    assert!(!status["journal"].to_string().contains("mark: "), "{status}");
+    let shown = running.operate(&["status", "--once"]).data;
+    assert!(shown.contains("mark: v42 deployed, by deploy-bot, "), "{shown}");
+    for bad in ["", "two\nlines", &"x".repeat(201)] {
+        let refused = running.operate(&["mark", bad]);
+        assert_eq!(refused.code, Some(1), "{refused:?}");
+        assert!(refused.talk.contains("one line"), "{refused:?}");
+    }
+    assert_eq!(
+        running.status()["mark"]["what"],
+        "mark: v42 deployed",
+        "what is refused marks nothing"
+    );
+}
+
+#[test]
 fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
     let origin = Origin::start();
     let own = "[[route]]\nname = \"gone\"\npath = \"/gone\"\nanswer = { status = 410, text = \"gone\" }\n\n\
