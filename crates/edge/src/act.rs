@@ -1,5 +1,7 @@
 //! What others may make the edge do: the acting door. Every act lands in the journal.
 
+use std::net::IpAddr;
+
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
@@ -8,7 +10,7 @@ use crate::cache::key::{
     KeySource, Stripped, is_forwarded_for_log, primary_key, shown_target, stripped, write_country,
 };
 use crate::cache::lookup::{self, Found};
-use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store};
+use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store, vary};
 use crate::cache::safety;
 use crate::cache::store::Pass;
 use crate::cache::tags;
@@ -17,6 +19,7 @@ use crate::config::route::Route;
 use crate::edge::{Edge, Prepared, StartError};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+use crate::part;
 pub use crate::purge::{Effect, Mode, PurgeError, Wish, purge, purge_aside};
 use forebay_signals::clock;
 use forebay_signals::journal::Entry;
@@ -87,13 +90,22 @@ pub struct Why {
     pub ttl_s: Option<i64>,
     /// Age of what is stored.
     pub age_s: Option<u64>,
+    /// Every other rule that takes part, in the order of the rooms.
+    #[serde(default)]
+    pub parts: Vec<String>,
     /// Tags of what is stored.
     #[serde(default)]
     pub tags: Vec<String>,
 }
 
-/// Explains what a GET of `url` with these fields would meet, without asking the origin.
-pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, String> {
+/// Explains what a GET of `url` with these fields would meet that comes from this address, or from this
+/// machine, without asking the origin.
+pub fn why(
+    edge: &Edge,
+    url: &str,
+    fields: &[(String, String)],
+    from: Option<IpAddr>,
+) -> Result<Why, String> {
     let (scheme, authority, uri) = split(url)?;
     let mut map = HeaderMap::new();
     for (name, value) in fields {
@@ -104,6 +116,9 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
         map.append(name, value);
     }
     let mut exchange = exchange(scheme, authority, uri, map);
+    if let Some(from) = from {
+        exchange.client.address = from;
+    }
     let snapshot = edge.snapshot();
     let address = exchange.client.address;
     let country = || snapshot.geo.country(address);
@@ -135,6 +150,7 @@ pub fn why(edge: &Edge, url: &str, fields: &[(String, String)]) -> Result<Why, S
     }
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
+    why.parts = part::of(site, &exchange.head.fields, country);
     why.policy = policy.map(|policy| policy.name.clone());
     why.key = Some(String::from_utf8_lossy(&key).into_owned());
     why.stripped = stripped(source, policy).iter().map(describe).collect();
@@ -232,6 +248,10 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
     why.decide(&decision, rule.label(), rule.explanation());
     why.ttl_s = stored.map(lookup::Stored::ttl);
     why.age_s = stored.map(|stored| stored.age.as_secs());
+    if let Some(stored) = stored {
+        let names = vary::names(&stored.object.fields()).unwrap_or_default();
+        why.parts.extend(names.iter().map(|name| format!("what is stored varies by `{name}`")));
+    }
     why.tags = stored.map_or_else(Vec::new, |stored| {
         let fields = stored.object.fields();
         tags::names(&fields).map(|name| String::from_utf8_lossy(name).into_owned()).collect()
@@ -252,6 +272,7 @@ impl Why {
             because: because.into(),
             ttl_s: None,
             age_s: None,
+            parts: Vec::new(),
             tags: Vec::new(),
         }
     }

@@ -22,6 +22,7 @@ pub mod identity;
 pub mod listen;
 pub mod maintenance;
 pub mod origin;
+mod part;
 pub mod pipeline;
 mod purge;
 pub mod route;

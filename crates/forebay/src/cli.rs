@@ -4,6 +4,7 @@
 #![expect(clippy::struct_excessive_bools, reason = "a flag is true or false")]
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
@@ -310,6 +311,9 @@ pub(crate) struct Why {
     /// A field of the request: `Name: value`
     #[arg(short = 'H', long = "header", value_name = "FIELD", value_parser = field)]
     pub(crate) headers: Vec<(String, String)>,
+    /// Address of the client; without it, this machine
+    #[arg(long, value_name = "IP")]
+    pub(crate) from: Option<IpAddr>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -233,8 +233,13 @@ fn a_route_takes_the_countries_that_it_names() {
             assert_eq!(world.asked() == asked, is_stored, "{client}: a page for each route");
             assert!(is_stored || world.last_head().starts_with(expected), "{client}");
         }
-        let why = act::why(&world.edge, "http://shop.example/", &[]).expect("an explanation");
+        let why = act::why(&world.edge, "http://shop.example/", &[], None).expect("an explanation");
         assert_eq!(why.route.as_deref(), Some("default"), "we ourselves are nowhere");
+        let from = MUNICH.parse().ok();
+        let why = act::why(&world.edge, "http://shop.example/", &[], from).expect("an explanation");
+        assert_eq!((why.route.as_deref(), why.decision.as_str()), (Some("near"), "hit"));
+        let asks = "the route asks for country DE, country AT";
+        assert!(why.parts.iter().any(|part| part == asks), "{:?}", why.parts);
     });
 }
 

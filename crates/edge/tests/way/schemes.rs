@@ -80,7 +80,8 @@ fn a_trusted_proxy_says_by_which_scheme_its_client_came() {
         assert!(safe.starts_with("HTTP/1.1 200 "), "{safe}");
         let clear = world.ask(&request("GET", "/a", "X-Forwarded-Proto: http\r\n")).await;
         assert_redirects(&clear, "https://shop.example/a");
-        let why = |url| forebay_edge::act::why(&world.edge, url, &[]).expect("a URL").decision;
+        let why =
+            |url| forebay_edge::act::why(&world.edge, url, &[], None).expect("a URL").decision;
         assert_eq!(why("http://shop.example/b"), "own");
         assert_eq!(why("https://shop.example/b"), "miss");
     });

@@ -71,6 +71,8 @@ struct Why {
     url: String,
     #[serde(default)]
     fields: Vec<(String, String)>,
+    #[serde(default)]
+    from: Option<IpAddr>,
 }
 
 /// Answers one question.
@@ -135,7 +137,7 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         }
         "/cache/why" => {
             let asked: Why = question(exchange).await?;
-            act::why(&desk.edge, &asked.url, &asked.fields)
+            act::why(&desk.edge, &asked.url, &asked.fields, asked.from)
                 .map(|why| data(&why))
                 .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
         }

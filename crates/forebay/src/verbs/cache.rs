@@ -13,7 +13,7 @@ use crate::report::{self, Problem};
 
 /// Explains what a request would meet.
 pub(crate) fn why(asked: &Why) -> Result<ExitCode, Problem> {
-    let question = json!({ "url": asked.url, "fields": asked.headers });
+    let question = json!({ "url": asked.url, "fields": asked.headers, "from": asked.from });
     if asked.json {
         let answer: Value = client::act(&asked.client.admin, "/cache/why", &question)?;
         report::data(&format!("{answer:#}\n"));
@@ -46,6 +46,9 @@ fn text(why: &Answer) -> String {
     if let (Some(age), Some(ttl)) = (why.age_s, why.ttl_s) {
         line("age", &format!("{age} s"));
         line("ttl", &format!("{ttl} s"));
+    }
+    for part in &why.parts {
+        line("part", part);
     }
     if !why.tags.is_empty() {
         line("tags", &why.tags.join(", "));

@@ -110,7 +110,10 @@ fn a_mark_stands_in_the_journal_and_in_the_status_until_the_next() {
 fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
     let origin = Origin::start();
     let own = "[[route]]\nname = \"gone\"\npath = \"/gone\"\nanswer = { status = 410, text = \"gone\" }\n\n\
-               [[route]]\nname = \"moved\"\npath = \"/old/*rest\"\nredirect = { status = 308, to = \"/new/{rest}\" }\n";
+               [[route]]\nname = \"moved\"\npath = \"/old/*rest\"\nredirect = { status = 308, to = \"/new/{rest}\" }\n\n\
+               [rate.all]\nrequests = 9\n\n\
+               [policy.shared]\nextends = \"html\"\nttl = \"60s\"\nquery = \"drop\"\nkey_cookies = [\"theme\"]\nstrip_set_cookie = true\n\n\
+               [[route]]\nname = \"shared\"\npath = \"/shared\"\norigin = \"app\"\npolicy = \"shared\"\nrates = [\"all\"]\n";
     let running = Running::with_config(&config(&origin, own));
     let why = |path: &str, more: &[&str]| {
         let url = format!("http://shop.example{path}");
@@ -123,6 +126,21 @@ fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
         assert!(said.contains("decision   own"), "{said}");
         assert!(said.contains(&format!("route      {route}")), "{said}");
         assert!(parts.iter().all(|part| said.contains(part)), "{said}");
+    }
+    let said = why("/shared?q=1", &["-H", "Cache-Control: no-cache, max-stale=5, no-store"]);
+    for part in [
+        "rate `all` may refuse it",
+        "the policy grants 60 s where an answer says nothing",
+        "the key has nothing of the query",
+        "the key has the cookie `theme`",
+        "a stale answer that says nothing itself is used 30 s while it is fetched anew",
+        "an error that says nothing itself is fresh for 1 s",
+        "an exception: `Set-Cookie` is taken off and the rest stored",
+        "`no-cache` of the request is ignored by the policy",
+        "`max-stale=5` of the request is obeyed",
+        "`no-store` of the request: its answer is not stored",
+    ] {
+        assert!(said.contains(&format!("part       {part}\n")), "{part}: {said}");
     }
     let unseen = why("/a", &[]);
     assert!(unseen.contains("not known before it has come"), "{unseen}");
