@@ -67,12 +67,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
         spawn_warnings(&edge, &watched);
-        let looked_into = {
-            let edge = Arc::clone(&edge);
-            move || Arc::clone(&edge.snapshot().geo)
-        };
-        let journal = Arc::clone(&edge.journal);
-        let geo = tokio::spawn(geo::tend(looked_into, journal, watched.clone()));
+        spawn_geo(&edge, &watched);
         let manager = Manager::from_environment();
         let work = Work {
             edge: Arc::clone(&edge),
@@ -121,9 +116,6 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         }
         watched.begin();
-        if let Err(error) = geo.await {
-            tracing::error!(%error, "the watch over databases ended early");
-        }
         desk.leave(Duration::from_secs(2)).await;
         snapshot.log.finish();
         edge.snapshot().log.finish();
@@ -135,6 +127,15 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
 fn spawn_warnings(edge: &Arc<Edge>, gone: &Drain) {
     let (edge, gone) = (Arc::clone(edge), gone.clone());
     drop(tokio::spawn(async move { expiry::warn(&edge, &gone).await }));
+}
+
+/// Looks now and then whether the databases of addresses have changed.
+fn spawn_geo(edge: &Arc<Edge>, gone: &Drain) {
+    let looked_into = {
+        let edge = Arc::clone(edge);
+        move || Arc::clone(&edge.snapshot().geo)
+    };
+    drop(tokio::spawn(geo::tend(looked_into, Arc::clone(&edge.journal), gone.clone())));
 }
 
 fn cores_of_machine() -> usize {

@@ -93,7 +93,7 @@ fn a_file_is_read_once_and_answered_from_the_store() {
         assert!(same.starts_with("HTTP/1.1 304") && field(&same, "etag") == tag, "{same}");
         let part = get(&world, "/css/app.css", "Range: bytes=0-3\r\n").await;
         assert!(part.starts_with("HTTP/1.1 206") && content(&part) == "body", "{part}");
-        let why = act::why(&world.edge, "http://shop.example/css/app.css?v=3", &[]);
+        let why = act::why(&world.edge, "http://shop.example/css/app.css?v=3", &[], None);
         let why = why.expect("a good URL");
         assert_eq!((&*why.decision, why.forwarded.len()), ("hit", 0), "{why:?}");
         assert_eq!(world.asked(), 0, "no origin is asked");

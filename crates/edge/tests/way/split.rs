@@ -96,7 +96,7 @@ fn a_client_stays_in_its_arm_and_arms_share_no_answer() {
         assert!(metrics.contains(&line), "{line}{metrics}");
         let why = |cookie: &str| {
             let fields = [("cookie".to_owned(), cookie.to_owned())];
-            act::why(&world.edge, "http://shop.example/a", &fields).expect("a URL")
+            act::why(&world.edge, "http://shop.example/a", &fields, None).expect("a URL")
         };
         let told = why(own);
         assert!(told.key.as_deref().is_some_and(|key| key.ends_with("\n%canary")), "{told:?}");
