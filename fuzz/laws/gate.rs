@@ -5,7 +5,6 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
 use forebay_edge::listen::detect::{PREFACE, Version, detect};
 use forebay_edge::listen::proxy_protocol::{MOST_BYTES, parse};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -36,9 +35,7 @@ pub(crate) fn preface(bytes: &[u8]) {
     for at_once in [1, 7, usize::MAX] {
         let mut client = Client { bytes, at_once };
         let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok((version, read))) =
-            pin!(detect(&mut client, BytesMut::new())).poll(&mut context)
-        else {
+        let Poll::Ready(Ok((version, read))) = pin!(detect(&mut client)).poll(&mut context) else {
             panic!("there is nothing to wait for");
         };
         assert_eq!(version == Version::Http2, bytes.starts_with(PREFACE));

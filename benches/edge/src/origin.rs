@@ -49,6 +49,12 @@ pub(crate) fn body_of(size: usize) -> Rc<[u8]> {
         .collect()
 }
 
+/// `ms=N` of a query, or the usual time.
+fn time(query: &str, usual_ms: u64) -> Duration {
+    let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
+    Duration::from_millis(ms.unwrap_or(usual_ms))
+}
+
 #[derive(Default)]
 struct Origin {
     bodies: HashMap<usize, Rc<[u8]>>,
@@ -81,14 +87,12 @@ impl Origin {
             return self.reply("200 OK", &grant, body);
         }
         if path == "/slow" {
-            let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
             let body = self.body(KIB);
             let reply = self.reply("200 OK", STORABLE, body);
-            return Reply { delay: Duration::from_millis(ms.unwrap_or(200)), ..reply };
+            return Reply { delay: time(query, 200), ..reply };
         }
         if path == "/work" {
-            let ms = query.split('&').find_map(|pair| pair.strip_prefix("ms=")?.parse().ok());
-            return self.work(Duration::from_millis(ms.unwrap_or(5)));
+            return self.work(time(query, 5));
         }
         let (name, grant) = match path.strip_prefix("/nocache/") {
             Some(name) => (name, UNSTORABLE),

@@ -6,9 +6,7 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::cache::key::{
-    KeySource, Stripped, is_forwarded_for_log, primary_key, shown_target, stripped, write_country,
-};
+use crate::cache::key::{Stripped, is_forwarded_for_log, stripped};
 use crate::cache::lookup::{self, Found};
 use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store, vary};
 use crate::cache::safety;
@@ -133,32 +131,17 @@ pub fn why(
     let arm = arms.and_then(|all| all.site(all.enter(&mut exchange)));
     let site = arm.unwrap_or(site);
     let policy = site.policy();
-    // As the key of a file is made: it is the same whatever the query says.
-    let bare = site.folder.as_ref().map(|_| shown_target(&exchange.head.uri, None));
     let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
-    let source = KeySource {
-        scheme,
-        authority: &exchange.head.authority,
-        uri: bare.as_ref().unwrap_or(&exchange.head.uri),
-        fields: &exchange.head.fields,
-    };
+    let source = site.key_source(scheme, &exchange.head);
     let mut key = Vec::new();
-    primary_key(source, policy, &mut key);
-    site.write_key(&mut key);
-    if policy.is_some_and(|policy| policy.key.by_country) {
-        write_country(country(), &mut key);
-    }
+    site.write_key(source, country, &mut key);
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
     why.parts = part::of(site, &exchange.head.fields, country);
     why.policy = policy.map(|policy| policy.name.clone());
     why.key = Some(String::from_utf8_lossy(&key).into_owned());
     why.stripped = stripped(source, policy).iter().map(describe).collect();
-    let forwarded = match &site.folder {
-        // A folder is shown nothing.
-        Some(_) => HeaderMap::new(),
-        None => safety::forwarded_fields(&exchange.head.fields, policy),
-    };
+    let forwarded = site.shown(&exchange.head.fields);
     let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
     why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
     why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
@@ -223,15 +206,15 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
     let (stored, rule) = match &found {
         Found::Usable(stored, rule) => {
             why.decision = "hit".into();
-            (Some(stored), rule.unwrap_or(stored.freshness().rule()))
+            (stored, rule.unwrap_or(stored.freshness().rule()))
         }
         Found::StaleWhileRevalidate(stored, rule) => {
             why.decision = "stale-while-revalidate".into();
-            (Some(stored), *rule)
+            (stored, *rule)
         }
         Found::Validate(stored, rule) => {
             why.decision = "validate".into();
-            (Some(stored), *rule)
+            (stored, *rule)
         }
         Found::MissingVariant(_) => {
             why.because = "the URL is stored, but not for the fields that its Vary names".into();
@@ -246,16 +229,13 @@ fn look(edge: &Edge, key: &[u8], view: RequestView<'_>, policy: Option<&Policy>,
     };
     let decision = why.decision.clone();
     why.decide(&decision, rule.label(), rule.explanation());
-    why.ttl_s = stored.map(lookup::Stored::ttl);
-    why.age_s = stored.map(|stored| stored.age.as_secs());
-    if let Some(stored) = stored {
-        let names = vary::names(&stored.object.fields()).unwrap_or_default();
-        why.parts.extend(names.iter().map(|name| format!("what is stored varies by `{name}`")));
-    }
-    why.tags = stored.map_or_else(Vec::new, |stored| {
-        let fields = stored.object.fields();
-        tags::names(&fields).map(|name| String::from_utf8_lossy(name).into_owned()).collect()
-    });
+    why.ttl_s = Some(stored.ttl());
+    why.age_s = Some(stored.age.as_secs());
+    let fields = stored.object.fields();
+    let names = vary::names(&fields).unwrap_or_default();
+    why.parts.extend(names.iter().map(|name| format!("what is stored varies by `{name}`")));
+    let tags = tags::names(&fields).map(|name| String::from_utf8_lossy(name).into_owned());
+    why.tags = tags.collect();
 }
 
 impl Why {

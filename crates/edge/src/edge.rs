@@ -1,5 +1,6 @@
 //! The engine: what lives as long as the process, and what a reload swaps.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -8,12 +9,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::{Entry, Journal};
-use http::Uri;
+use http::{HeaderMap, Uri};
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
 use crate::admit::{Checks, InFlight, Meter, Rates, Users};
-use crate::cache::key::{write_arm, write_route};
+use crate::cache::key::{KeySource, primary_key, write_arm, write_country, write_route};
+use crate::cache::safety;
 use crate::cache::store::Resized;
 use crate::cache::{Cache, StoredUrl};
 use crate::compress::Compressor;
@@ -21,9 +23,9 @@ use crate::config::Config;
 use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Files, Route};
-use crate::exchange::{Encoding, Scheme};
+use crate::exchange::{Country, Encoding, Head, Scheme};
 use crate::files::Folder;
-use crate::geo::{BadDatabase, Geo};
+use crate::geo::{BadDatabase, Geo, ShownPlace};
 use crate::listen::{self, Entrance, Inherited, OpenError};
 use crate::maintenance::Maintenance;
 use crate::origin::{BadOrigin, Origins, Upstream};
@@ -115,13 +117,41 @@ impl Site {
         self.route.policy.as_deref()
     }
 
-    /// Adds to a key what two sites must not share of one URL.
-    pub fn write_key(&self, key: &mut Vec<u8>) {
+    /// What the key of a request is made of. A file is the same whatever the query says.
+    pub fn key_source<'a>(&self, scheme: Scheme, head: &'a Head) -> KeySource<'a> {
+        let query = head.uri.query().filter(|_| self.folder.is_none());
+        let (path, authority) = (head.uri.path(), head.authority.as_str());
+        KeySource { scheme, authority, path, query, fields: &head.fields }
+    }
+
+    /// Writes the primary key, with what two sites must not share of one URL. Returns what of the query the
+    /// origin is shown, and what of the client's place.
+    pub fn write_key<'a>(
+        &self,
+        source: KeySource<'a>,
+        country: impl Fn() -> Option<Country>,
+        key: &mut Vec<u8>,
+    ) -> (Option<Cow<'a, str>>, ShownPlace) {
+        let query = primary_key(source, self.policy(), key);
         if let Some(name) = self.route.keyed_name() {
             write_route(name, key);
         }
         if let Some(origin) = &self.keyed_arm {
             write_arm(origin, key);
+        }
+        if !self.policy().is_some_and(|policy| policy.key.by_country) {
+            return (query, ShownPlace::Nothing);
+        }
+        let country = country();
+        write_country(country, key);
+        (query, ShownPlace::Country(country))
+    }
+
+    /// Fields of a request that its origin is shown when the answer may be stored; a folder is shown none.
+    pub fn shown(&self, fields: &HeaderMap) -> HeaderMap {
+        match &self.folder {
+            Some(_) => HeaderMap::new(),
+            None => safety::forwarded_fields(fields, self.policy()),
         }
     }
 

@@ -5,6 +5,8 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::hashing::mix;
+
 /// The request id towards origin and client.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// W3C Trace Context.
@@ -66,7 +68,7 @@ fn hex(number: u64, out: &mut [u8]) {
     low.copy_from_slice(&digits((number & 0xFFFF_FFFF) as u32));
 }
 
-/// `SplitMix64` (Steele, Lea, Flood 2014), seeded by the system once a thread.
+/// `SplitMix64`, seeded by the system once a thread.
 fn random() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(RandomState::new().build_hasher().finish());
@@ -74,9 +76,7 @@ fn random() -> u64 {
     STATE.with(|state| {
         let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
         state.set(next);
-        let mixed = (next ^ (next >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
+        mix(next)
     })
 }
 

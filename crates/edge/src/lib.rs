@@ -1,7 +1,7 @@
 //! The edge: a caching reverse proxy as a library.
 //!
 //! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline` shows the
-//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`),
+//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`, `hashing`),
 //! never one another.
 
 pub mod access_log;
@@ -17,6 +17,7 @@ pub mod expiry;
 pub mod files;
 pub mod forward;
 pub mod geo;
+mod hashing;
 pub mod http1;
 pub mod identity;
 pub mod listen;

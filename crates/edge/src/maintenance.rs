@@ -93,10 +93,10 @@ impl Maintenance {
     }
 
     fn closes(&self, config: &Config, route: &Route) -> bool {
+        if config.maintenance.is_on || route.is_in_maintenance {
+            return true;
+        }
         let acted = self.acted.lock().unwrap_or_else(PoisonError::into_inner);
-        config.maintenance.is_on
-            || route.is_in_maintenance
-            || acted.everything
-            || acted.routes.contains(&route.name)
+        acted.everything || acted.routes.contains(&route.name)
     }
 }

@@ -11,9 +11,10 @@ use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::Protocol;
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use listening::frames::{
-    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR, REFUSED_STREAM, RST_STREAM,
-    SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Wire, block, frame, get, post, request, text,
+    ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, FIRST_OF_TABLE,
+    FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PING, PRIORITY, PROTOCOL_ERROR,
+    REFUSED_STREAM, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, Wire, block, frame, get,
+    post, request, reset, text,
 };
 use listening::{listen, until, with_server};
 use tokio::io::AsyncWriteExt;
@@ -26,8 +27,6 @@ const MOST_CPU: Duration = Duration::from_millis(1_500);
 const MOST_MEMORY_KIB: u64 = 24 * 1024;
 /// What 256 KiB of content in frames of one byte may take here.
 const MOST_TINY_MEMORY_KIB: u64 = 4 * 1024;
-/// Index of the newest field in the dynamic table (RFC 7541 §2.3.3).
-const FIRST_OF_TABLE: u8 = 0x3e;
 /// Rounds that an attack would go on for.
 const ROUNDS: u32 = 20_000;
 
@@ -98,10 +97,6 @@ fn attack_paced(codes: &[u32], begin: &[u8], at_once: u32, mut round: impl FnMut
 /// Stream of the n-th request of a client.
 fn stream(n: u32) -> u32 {
     2 * n + 1
-}
-
-fn reset(stream: u32) -> Vec<u8> {
-    frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])
 }
 
 #[test]

@@ -10,22 +10,15 @@ use forebay_edge::config::listen::Protocol;
 use forebay_edge::exchange::{Answer, Exchange};
 use forebay_signals::clock;
 use listening::frames::{
-    ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY, PROTOCOL_ERROR,
-    PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE, WITH_PRIORITY, Wire, block,
-    frame, get, post, request,
+    ACK, COMPRESSION_ERROR, CONTINUATION, DATA, END_HEADERS, END_STREAM, FIRST_OF_TABLE,
+    FLOW_CONTROL_ERROR, FRAME_SIZE_ERROR, GOAWAY, HEADERS, PADDED, PING, PREFACE, PRIORITY,
+    PROTOCOL_ERROR, PUSH_PROMISE, RST_STREAM, SETTINGS, STREAM_CLOSED, WINDOW_UPDATE,
+    WITH_PRIORITY, Wire, block, frame, get, post, request, reset,
 };
 use listening::{echo, listen, with_server};
 
-/// Index of the newest field in the dynamic table (RFC 7541 §2.3.3).
-const FIRST_OF_TABLE: u8 = 0x3e;
-
 fn never(_: Exchange) -> impl Future<Output = Answer> + Send {
     std::future::pending()
-}
-
-fn reset(stream: u32) -> Vec<u8> {
-    frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])
 }
 
 /// How a violation must end.

@@ -6,20 +6,15 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::{Listen, Listener, Place, Protocol};
 use forebay_edge::exchange::Exchange;
 use forebay_edge::listen::{Entrance, Inherited, run};
-use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use listening::{echo, read_all, until};
+use listening::{LAST_GET, echo, read_all, served_by_two, until};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-
-const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 fn at(name: &str) -> Listener {
     Listener { place: Place::Systemd(name.to_owned()), protocol: Protocol::Plain }
@@ -53,34 +48,16 @@ fn one_socket_is_served_by_every_core_and_what_waits_is_left_to_whoever_comes_ne
     let entrance = Arc::new(opened.expect("it opens"));
     let place = entrance.addresses().first().map(|listener| listener.place.clone());
     assert_eq!(place, Some(Place::Tcp(address)), "the status says the address");
-    let drain = Drain::default();
-    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    std::thread::scope(|scope| {
-        for (core, count) in counts.iter().enumerate() {
-            let (entrance, drain, count) =
-                (Arc::clone(&entrance), drain.clone(), Arc::clone(count));
-            scope.spawn(move || {
-                let handler = move |exchange: Exchange| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    assert!(exchange.client.peer.is_some(), "a client over TCP has an address");
-                    echo(exchange)
-                };
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime starts").block_on(run(core, entrance, handler, drain));
-            });
+    let has_address = |exchange: &Exchange| {
+        assert!(exchange.client.peer.is_some(), "a client over TCP has an address");
+    };
+    let counts = served_by_two(&entrance, has_address, async {
+        for _ in 0..10 {
+            let stream = TcpStream::connect(address).await.expect("bound");
+            assert!(said(stream).await.ends_with("GET / "));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime starts").block_on(async {
-            for _ in 0..10 {
-                let stream = TcpStream::connect(address).await.expect("bound");
-                assert!(said(stream).await.ends_with("GET / "));
-            }
-            drain.begin();
-            let left = drain.finished(clock::now() + Duration::from_secs(10)).await;
-            assert_eq!(left, 0);
-        });
     });
-    assert_eq!(counts.map(|count| count.load(Ordering::Relaxed)), [5, 5]);
+    assert_eq!(counts, [5, 5]);
     // The socket lives on, and nobody of ours takes from it.
     let waiting = std::net::TcpStream::connect(address).expect("the manager holds it");
     let came = listener.accept().expect("it has come to whoever holds the socket");

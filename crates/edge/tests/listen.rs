@@ -9,17 +9,18 @@ use std::time::Duration;
 use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::{Listen, Listener, Place, Protocol};
 use forebay_edge::exchange::{Answer, Body, Exchange};
-use forebay_edge::listen::{Entrance, run};
+use forebay_edge::listen::Entrance;
 use forebay_signals::clock;
-use forebay_signals::drain::Drain;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
-use listening::{Server, echo, listen, read_all, read_until, real_address, until, with_server};
+use listening::{
+    LAST_GET, Server, echo, listen, read_all, read_until, real_address, served_by_two, until,
+    with_server,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 async fn connect(server: &Server) -> TcpStream {
     TcpStream::connect(server.address).await.expect("the server listens")
@@ -208,34 +209,14 @@ fn a_unix_socket_is_served_by_every_core() {
     let listener = Listener { place: Place::Unix(path.clone()), protocol: Protocol::Plain };
     let settings = Listen { listeners: vec![listener], ..Listen::default() };
     let entrance = Arc::new(Entrance::open(&settings, &Admit::default(), 2).expect("it opens"));
-    let drain = Drain::default();
-    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
-    std::thread::scope(|scope| {
-        for (core, count) in counts.iter().enumerate() {
-            let (entrance, drain, count) =
-                (Arc::clone(&entrance), drain.clone(), Arc::clone(count));
-            scope.spawn(move || {
-                let handler = move |exchange: Exchange| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                    echo(exchange)
-                };
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.expect("a runtime starts").block_on(run(core, entrance, handler, drain));
-            });
+    let counts = served_by_two(&entrance, |_| {}, async {
+        for _ in 0..10 {
+            let mut stream = UnixStream::connect(&path).await.expect("bound");
+            stream.write_all(LAST_GET).await.expect("written");
+            assert!(read_all(&mut stream).await.ends_with("GET / "));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime starts").block_on(async {
-            for _ in 0..10 {
-                let mut stream = UnixStream::connect(&path).await.expect("bound");
-                stream.write_all(LAST_GET).await.expect("written");
-                assert!(read_all(&mut stream).await.ends_with("GET / "));
-            }
-            drain.begin();
-            let left = drain.finished(clock::now() + Duration::from_secs(10)).await;
-            assert_eq!(left, 0);
-        });
     });
-    assert_eq!(counts.map(|count| count.load(Ordering::Relaxed)), [5, 5]);
+    assert_eq!(counts, [5, 5]);
 }
 
 /// A handler that opens a tunnel to the origin at `place`, by a client of its own.

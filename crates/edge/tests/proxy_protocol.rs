@@ -6,18 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_edge::config::admit::Admit;
-use forebay_edge::config::listen::{Certificate, Listen, Listener, Place, Protocol};
+use forebay_edge::config::listen::{Listen, Listener, Place, Protocol};
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_edge::listen::{Entrance, run, self_signed};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use listening::frames::{self, Wire};
-use listening::{Server, listen, listen_tls, read_all, until, with_server};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use listening::{Server, listen, listen_tls, read_all, trusting, until, with_server};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
 
 const V1: &[u8] = b"PROXY TCP4 203.0.113.7 198.51.100.1 56324 443\r\n";
 const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n";
@@ -92,14 +90,7 @@ fn it_stands_before_http2() {
 #[test]
 fn it_stands_before_tls_even_in_one_packet_with_the_handshake() {
     let certificate = self_signed(["a.example"]).expect("made");
-    let Certificate::Pem { chain, .. } = &certificate else { panic!("made in memory") };
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")).expect("an anchor");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let client = rustls::ClientConfig::builder_with_provider(provider);
-    let client = client.with_safe_default_protocol_versions().expect("versions");
-    let client = client.with_root_certificates(roots).with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(client));
+    let connector = trusting(&[&certificate], rustls::DEFAULT_VERSIONS, &[]);
     let settings = from_balancers(listen_tls(certificate), &["127.0.0.1"]);
     with_server(&settings, &Admit::default(), whose, |server| async move {
         let name = || ServerName::try_from("a.example").expect("a name");

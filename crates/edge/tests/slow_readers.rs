@@ -2,7 +2,6 @@
 
 mod listening;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +11,8 @@ use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_edge::listen::self_signed;
 use forebay_signals::clock;
 use listening::frames::{self, PREFACE, SETTINGS, WINDOW_UPDATE};
-use listening::{Server, listen, listen_tls, until, with_server};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use listening::{Server, listen, listen_tls, trusting, until, with_server};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpSocket;
 use tokio_rustls::TlsConnector;
@@ -71,20 +68,11 @@ async fn ask(server: &Server, certificate: Option<&Certificate>, version: Versio
 }
 
 fn connector(certificate: &Certificate, version: Version) -> TlsConnector {
-    let Certificate::Pem { chain, .. } = certificate else { panic!("it is made in memory") };
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")).expect("an anchor");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = match version {
-        Version::Http1 => Vec::new(),
-        Version::Http2 => vec![b"h2".to_vec()],
+    let protocols: &[&str] = match version {
+        Version::Http1 => &[],
+        Version::Http2 => &["h2"],
     };
-    TlsConnector::from(Arc::new(config))
+    trusting(&[certificate], rustls::DEFAULT_VERSIONS, protocols)
 }
 
 /// Runs `test` for both protocols, with and without TLS.

@@ -10,12 +10,11 @@ use forebay_edge::config::listen::{Certificate, Listen, Protocol};
 use forebay_edge::exchange::{Answer, Body, Exchange};
 use forebay_edge::listen::{Certificates, self_signed};
 use forebay_signals::clock;
-use listening::{Server, echo, listen, listen_tls, read_all, read_until, until, with_server};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{
-    ClientConfig, HandshakeKind, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+use listening::{
+    Server, der, echo, listen, listen_tls, read_all, read_until, trusting, until, with_server,
 };
+use rustls::pki_types::ServerName;
+use rustls::{HandshakeKind, ProtocolVersion, SupportedProtocolVersion};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -26,36 +25,6 @@ const BOTH: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13, &rustls::v
 
 fn made(names: &[&str]) -> Certificate {
     self_signed(names.iter().copied()).expect("made")
-}
-
-fn der(certificate: &Certificate) -> CertificateDer<'static> {
-    match certificate {
-        Certificate::Pem { chain, .. } => {
-            CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")
-        }
-        Certificate::Files { .. } => panic!("it is made in memory"),
-    }
-}
-
-/// A client that trusts these certificates.
-fn trusting(
-    certificates: &[&Certificate],
-    versions: &[&'static SupportedProtocolVersion],
-    protocols: &[&str],
-) -> TlsConnector {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates {
-        roots.add(der(certificate)).expect("an anchor");
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)
-        .expect("versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
-    config.enable_early_data = true;
-    TlsConnector::from(Arc::new(config))
 }
 
 async fn connect(

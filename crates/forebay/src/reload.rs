@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 
 use forebay_edge::act;
@@ -58,9 +59,16 @@ impl Reloader {
                 tracing::debug!(%error, "reloads do not step back");
             }
             while let Ok((desk, tell)) = asked.recv() {
-                work.manager.tell("RELOADING=1");
+                // While we start or go, the manager waits for another word, and READY would be too early.
+                let tells =
+                    !desk.is_starting.load(Ordering::Acquire) && !work.edge.drain.has_begun();
+                if tells {
+                    work.manager.tell("RELOADING=1");
+                }
                 let said = catch_unwind(AssertUnwindSafe(|| work.reload(&desk, &runtime)));
-                work.manager.tell("READY=1");
+                if tells {
+                    work.manager.tell("READY=1");
+                }
                 drop(desk);
                 // Whoever asked may have gone; the reload took effect all the same.
                 drop(tell.send(said.unwrap_or_else(|_| Err("the reload broke off".into()))));

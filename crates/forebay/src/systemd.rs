@@ -37,20 +37,21 @@ pub(crate) fn inherited() -> Result<Inherited, Problem> {
     let hint =
         "`LISTEN_FDS` and `LISTEN_PID` are set by systemd for socket units; unset them elsewhere";
     let sockets = sd_listen_fds::get().map_err(|error| broken().because(error).hint(hint))?;
-    let mut named = Vec::new();
-    for (name, descriptor) in sockets {
-        let descriptor = descriptor.into_std();
-        if let Err(error) = rustix::io::fcntl_getfd(&descriptor) {
-            let number = descriptor.as_raw_fd();
-            // It is not open: there is nothing to close.
-            std::mem::forget(descriptor);
-            let error = io::Error::from(error);
-            return Err(Problem::new(format!("descriptor {number} was not handed over"))
-                .because(error)
-                .hint(hint));
-        }
-        named.push((name.unwrap_or_else(|| UNNAMED.to_owned()), descriptor));
+    let sockets = sockets.into_iter().map(|(name, descriptor)| (name, descriptor.into_std()));
+    let (open, closed): (Vec<_>, Vec<_>) =
+        sockets.partition(|(_, descriptor)| rustix::io::fcntl_getfd(descriptor).is_ok());
+    let numbers: Vec<_> = closed.iter().map(|(_, descriptor)| descriptor.as_raw_fd()).collect();
+    // There is nothing to close.
+    closed.into_iter().for_each(std::mem::forget);
+    if let Some(number) = numbers.first() {
+        let error = io::Error::from(rustix::io::Errno::BADF);
+        return Err(Problem::new(format!("descriptor {number} was not handed over"))
+            .because(error)
+            .hint(hint));
     }
+    let named = open
+        .into_iter()
+        .map(|(name, descriptor)| (name.unwrap_or_else(|| UNNAMED.to_owned()), descriptor));
     Inherited::new(named).map_err(|error| {
         broken()
             .because(error)

@@ -1,7 +1,7 @@
 //! wrk, h2load and the instruments: started on the clients' cores, their answers read.
 
 use std::collections::HashMap;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::servers::{Running, Wire};
 use super::stage::Stage;
@@ -65,6 +65,22 @@ pub(super) fn drive(
 /// Runs an instrument and gives its `name=value` pairs.
 pub(super) fn measure(stage: &Stage<'_>, args: &[&str]) -> Result<Answers, String> {
     read(&mut stage.instrument(args)).map(|said| Answers::read(&said))
+}
+
+/// Runs an instrument while `act` acts, and gives what both brought.
+pub(super) fn measure_beside<T>(
+    stage: &Stage<'_>,
+    args: &[&str],
+    act: impl FnOnce() -> Result<T, String>,
+) -> Result<(Answers, T), String> {
+    let child = stage
+        .instrument(args)
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("cannot start an instrument: {error}"))?;
+    let outcome = act();
+    let output = child.wait_with_output().map_err(|error| format!("an instrument: {error}"))?;
+    Ok((Answers::read(&String::from_utf8_lossy(&output.stdout)), outcome?))
 }
 
 /// The pairs that an instrument prints.

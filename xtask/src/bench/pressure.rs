@@ -2,7 +2,7 @@
 
 use super::load::measure;
 use super::options::Depth;
-use super::report::{Against, Bar, Figure, Report, median, note, real};
+use super::report::{Against, Bar, Figure, Report, note, real};
 use super::servers::{Running, Setup, Wire};
 use super::stage::Stage;
 
@@ -110,7 +110,7 @@ pub(super) fn overload(stage: &Stage<'_>, report: &mut Report) -> Result<(), Str
             let hits = busy.value("p99_us")?;
             let work = "p99 of hits beside an origin at 300 %";
             let mut figure = Figure::new("overload-hits", work, subject, "x", vec![hits / calm]);
-            figure.detail = format!("{:.0} µs without, {hits:.0} µs beside", median(vec![calm]));
+            figure.detail = format!("{calm:.0} µs without, {hits:.0} µs beside");
             report.add(figure, &[Bar::AtMost { most: 1.5, against: Against::Nothing }]);
         }
     }

@@ -2,12 +2,11 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::Stdio;
 use std::time::Duration;
 
 use forebay_signals::clock;
 
-use super::load::{Answers, measure};
+use super::load::{Answers, measure, measure_beside};
 use super::options::Depth;
 use super::report::{Against, Bar, Figure, Report, median, note};
 use super::servers::{Running, Setup, Wire};
@@ -65,19 +64,14 @@ fn beside_a_purge(
     open: &[&str],
     count: u32,
 ) -> Result<(Answers, f64), String> {
-    let child = stage
-        .instrument(open)
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot start an instrument: {error}"))?;
-    clock::block_for(Duration::from_millis(500));
-    let purged = purge(server.admin()?);
-    let output = child.wait_with_output().map_err(|error| format!("an instrument: {error}"))?;
-    let (said, took) = purged?;
+    let (answers, (said, took)) = measure_beside(stage, open, || {
+        clock::block_for(Duration::from_millis(500));
+        purge(server.admin()?)
+    })?;
     if !said.contains(&format!("\"purged\":{count}")) {
         return Err(format!("not all were purged: {said}"));
     }
-    Ok((Answers::read(&String::from_utf8_lossy(&output.stdout)), took.as_secs_f64() * 1000.0))
+    Ok((answers, took.as_secs_f64() * 1000.0))
 }
 
 /// Asks as `forebay cache purge` does, without the start of a program, which would be a part of the figure.

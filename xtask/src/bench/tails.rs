@@ -1,11 +1,10 @@
 //! What a client waits: under a crowd, beside slow misses, while the configuration changes.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use forebay_signals::clock;
 
-use super::load::{Answers, measure};
+use super::load::{Answers, measure, measure_beside};
 use super::options::Depth;
 use super::report::{Against, Bar, Figure, Report, median, note, real};
 use super::servers::{Running, Setup, Wire};
@@ -132,20 +131,14 @@ pub(super) fn routes(stage: &Stage<'_>, report: &mut Report) -> Result<(), Strin
 }
 
 fn beside_reloads(stage: &Stage<'_>, server: &Running<'_>, line: &Line) -> Result<Answers, String> {
-    let child = stage
-        .instrument(&line.each())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot start an instrument: {error}"))?;
     let pause = Duration::from_secs(seconds_of(stage) * 2) / (RELOADS + 2);
-    let mut outcome = Ok(());
-    for _ in 0..RELOADS {
-        clock::block_for(pause);
-        outcome = outcome.and_then(|()| server.reload().map(drop));
-    }
-    let output = child.wait_with_output().map_err(|error| format!("an instrument: {error}"))?;
-    outcome?;
-    Ok(Answers::read(&String::from_utf8_lossy(&output.stdout)))
+    let reloads = || {
+        (0..RELOADS).try_for_each(|_| {
+            clock::block_for(pause);
+            server.reload().map(drop)
+        })
+    };
+    measure_beside(stage, &line.each(), reloads).map(|(answers, ())| answers)
 }
 
 /// The words of a command line.

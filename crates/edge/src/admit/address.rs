@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName};
 
 use crate::config::admit::{Admit, ForwardedField};
-use crate::exchange::{Exchange, Scheme};
+use crate::exchange::{Exchange, Scheme, VIEWER};
 
 /// RFC 7239.
 pub const FORWARDED: HeaderName = http::header::FORWARDED;
@@ -18,9 +18,6 @@ pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-ho
 
 /// What their names begin with.
 const X_FORWARDED: &str = "x-forwarded";
-
-/// What a delivery network says of its client's place.
-const VIEWER: &str = "cloudfront-viewer-";
 
 /// Most hops that are looked at: a longer chain is a client that plays with us.
 const MAX_HOPS: usize = 32;

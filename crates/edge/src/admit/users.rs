@@ -1,7 +1,7 @@
 //! Users with passwords (RFC 7617). To check a password takes tens of milliseconds on purpose: it is done once,
 //! on a thread that serves nobody, and what was right is remembered as a digest.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -31,8 +31,9 @@ const MOST_BYTES: usize = 512;
 #[derive(Debug)]
 pub struct Users {
     settings: Arc<BasicAuth>,
-    /// Digests of credentials that are right, at most one a user: there is one right password.
-    right: RwLock<HashSet<[u8; 32]>>,
+    /// Digests of the credentials that were right last, one a user: bcrypt takes several for one password, and
+    /// whoever knows one must not fill the memory with them.
+    right: RwLock<HashMap<String, [u8; 32]>>,
     /// What the digests are made with, so that they say nothing to others.
     salt: [u8; 32],
     checks: Arc<Checks>,
@@ -79,7 +80,7 @@ impl Users {
     pub fn ask(&self, fields: &mut HeaderMap) -> Result<Option<Box<Credentials>>, Error> {
         let credentials = self.credentials(fields).ok_or_else(refused)?;
         let right = self.right.read().unwrap_or_else(PoisonError::into_inner);
-        if !right.contains(&credentials.digest) {
+        if right.get(&credentials.name) != Some(&credentials.digest) {
             return Ok(Some(Box::new(credentials)));
         }
         drop(right);
@@ -100,12 +101,13 @@ impl Users {
         let Ok(Ok(turn)) = turn else { return Err(busy()) };
         let settings = Arc::clone(&self.settings);
         let Credentials { name, password, digest } = *credentials;
+        let asked = name.clone();
         let check = tokio::task::spawn_blocking(move || {
             // The turn ends with the work, even if nobody waits for it any more.
             let _turn = turn;
             let users = &settings.users;
             // Whether there is such a user must not show in the time that it takes.
-            let hash = users.hash(&name);
+            let hash = users.hash(&asked);
             let is_right = bcrypt::verify(&password, hash.unwrap_or(users.any_hash()));
             is_right.unwrap_or(false) && hash.is_some()
         });
@@ -115,7 +117,7 @@ impl Users {
         if !is_right {
             return Err(refused());
         }
-        self.right.write().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        self.right.write().unwrap_or_else(PoisonError::into_inner).insert(name, digest);
         self.let_in(fields);
         Ok(())
     }

@@ -239,7 +239,8 @@ impl StoredUrl {
         policies: impl IntoIterator<Item = &'p Policy>,
     ) -> StoredUrl {
         let fields = HeaderMap::new();
-        let source = key::KeySource { scheme, authority, uri, fields: &fields };
+        let (path, query) = (uri.path(), uri.query());
+        let source = key::KeySource { scheme, authority, path, query, fields: &fields };
         let mut keys: Vec<Vec<u8>> = Vec::new();
         for policy in std::iter::once(None).chain(policies.into_iter().map(Some)) {
             let mut key = Vec::new();

@@ -1,8 +1,6 @@
 //! From a stored object to the answer that this client gets: 200, 206, 304 or 416.
 
-use std::collections::VecDeque;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -11,7 +9,6 @@ use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RANGE,
 };
 use http::{Method, StatusCode};
-use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::rules::conditional::{
     Validators, belongs_to_not_modified, is_not_modified, range_applies,
@@ -19,8 +16,7 @@ use super::rules::conditional::{
 use super::rules::multipart::{Piece, layout};
 use super::rules::range::{self, Selection};
 use super::store::Object;
-use crate::error::Error;
-use crate::exchange::{Answer, Body};
+use crate::exchange::{Answer, Body, Chain};
 use crate::identity;
 
 /// Answers `method` with these fields from `object`, which is `age` old. `held` is asked for a tag of the
@@ -69,7 +65,7 @@ fn has_condition(fields: &HeaderMap) -> bool {
 }
 
 /// A 304 with the fields that RFC 9110 §15.4.5 asks for.
-fn not_modified(mut answer: Answer, stored: &HeaderMap) -> Answer {
+pub fn not_modified(mut answer: Answer, stored: &HeaderMap) -> Answer {
     let has_etag = stored.contains_key(http::header::ETAG);
     answer.status = StatusCode::NOT_MODIFIED;
     for (name, value) in stored {
@@ -104,7 +100,7 @@ fn ranged(
         }
         Selection::Several(parts) => {
             answer.status = StatusCode::PARTIAL_CONTENT;
-            several(&mut answer, &parts, &body);
+            several(&mut answer, &parts, length, |part| slice(&body, part).into());
         }
         Selection::Unsatisfiable => {
             answer.status = StatusCode::RANGE_NOT_SATISFIABLE;
@@ -116,49 +112,27 @@ fn ranged(
     answer
 }
 
-fn several(answer: &mut Answer, parts: &[std::ops::Range<u64>], body: &Bytes) {
+/// Several parts of content that has `length` bytes. The parts are slices of it: a client that asks for much
+/// and reads little costs no copy.
+pub fn several(
+    answer: &mut Answer,
+    parts: &[Range<u64>],
+    length: u64,
+    slice: impl Fn(&Range<u64>) -> Body,
+) {
     let content_type = answer.fields_mut().remove(CONTENT_TYPE);
     let boundary = identity::new_id();
     let boundary = std::str::from_utf8(&boundary).unwrap_or("forebay");
-    let multipart = layout(parts, body.len() as u64, content_type.as_ref(), boundary);
-    // The parts are slices of the object: a client that asks for much and reads little costs no copy.
-    let pieces = multipart.pieces.iter().map(|piece| match piece {
-        Piece::Text(text) => Bytes::copy_from_slice(text),
-        Piece::Slice(part) => slice(body, part),
+    let multipart = layout(parts, length, content_type.as_ref(), boundary);
+    let pieces = multipart.pieces.into_iter().map(|piece| match piece {
+        Piece::Text(text) => text.into(),
+        Piece::Slice(part) => slice(&part),
     });
-    answer.body = Body::stream(Pieces { pieces: pieces.collect(), left: multipart.length });
+    answer.body = Body::stream(Chain::new(pieces.collect(), multipart.length));
     answer.fields.insert(CONTENT_TYPE, multipart.content_type);
 }
 
-/// Content in several pieces that are all at hand.
-struct Pieces {
-    pieces: VecDeque<Bytes>,
-    left: u64,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        let piece = self.pieces.pop_front();
-        self.left -= piece.as_ref().map_or(0, |piece| piece.len() as u64).min(self.left);
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
-}
-
-fn slice(body: &Bytes, part: &std::ops::Range<u64>) -> Bytes {
+fn slice(body: &Bytes, part: &Range<u64>) -> Bytes {
     let at = |offset: u64| usize::try_from(offset).map_or(body.len(), |at| at.min(body.len()));
     body.slice(at(part.start)..at(part.end).max(at(part.start)))
 }

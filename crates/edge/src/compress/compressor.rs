@@ -253,7 +253,8 @@ fn encode_fields(fields: &mut HeaderMap, encoding: Encoding) {
     }
 }
 
-fn add_vary(fields: &mut HeaderMap) {
+/// Says that the answer depends on the encodings that the client takes, if it does not say so yet.
+pub fn add_vary(fields: &mut HeaderMap) {
     if !says_vary(fields) {
         fields.append(VARY, HeaderValue::from_static("accept-encoding"));
     }

@@ -15,7 +15,7 @@ mod pool;
 mod seats;
 mod stream;
 
-pub use compressor::{Compressor, Shared, encoded_fields};
+pub use compressor::{Compressor, Shared, add_vary, encoded_fields};
 pub use eligible::{Eligible, forbids_transform};
 pub use encode::{Quality, encode};
 pub use etag::{tags, toward_origin};

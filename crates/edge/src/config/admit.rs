@@ -39,7 +39,7 @@ pub fn is_among(proxies: &[Proxy], peer: Option<SocketAddr>) -> bool {
     }
 }
 
-fn has_network_of(proxies: &[Proxy], address: IpAddr) -> bool {
+pub(super) fn has_network_of(proxies: &[Proxy], address: IpAddr) -> bool {
     let address = address.to_canonical();
     proxies.iter().any(|proxy| matches!(proxy, Proxy::Network(net) if net.contains(&address)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::admit::Proxy;
+use super::admit::{Proxy, has_network_of};
 
 /// When clients are told to come again: people look again by themselves, robots do as told.
 pub const RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -28,11 +28,8 @@ pub struct Maintenance {
 impl Maintenance {
     /// True for a client that passes.
     pub fn allows(&self, peer: Option<SocketAddr>, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.allow.iter().any(|allowed| match allowed {
-            Proxy::Network(net) => net.contains(&address),
-            Proxy::Unix => peer.is_none(),
-        })
+        has_network_of(&self.allow, address)
+            || (peer.is_none() && self.allow.contains(&Proxy::Unix))
     }
 }
 

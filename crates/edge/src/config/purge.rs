@@ -4,7 +4,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use super::admit::Proxy;
+use super::admit::{Proxy, has_network_of};
 
 /// Shortest token: 16 characters of a good source are not guessed over a network.
 pub const MIN_TOKEN_BYTES: usize = 16;
@@ -29,13 +29,10 @@ impl Purge {
     /// True for an address that may purge. A Unix socket's clients have no address of their own: that of
     /// this machine stands for it.
     pub fn allows(&self, has_peer: bool, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        if !has_peer && address.is_loopback() {
+        if !has_peer && address.to_canonical().is_loopback() {
             return self.allow.contains(&Proxy::Unix);
         }
-        self.allow
-            .iter()
-            .any(|allowed| matches!(allowed, Proxy::Network(net) if net.contains(&address)))
+        has_network_of(&self.allow, address)
     }
 }
 

@@ -14,9 +14,14 @@ pub fn cookies(fields: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
+/// The first value of a cookie.
+pub fn cookie<'f>(fields: &'f HeaderMap, name: &str) -> Option<&'f [u8]> {
+    cookies(fields).find(|(known, _)| *known == name.as_bytes()).map(|(_, value)| value)
+}
+
 /// Takes a cookie out of a request, every one of its name, and returns the first value.
 pub fn take_cookie(fields: &mut HeaderMap, name: &str) -> Option<Vec<u8>> {
-    let value = cookies(fields).find(|(known, _)| *known == name.as_bytes())?.1.to_vec();
+    let value = cookie(fields, name)?.to_vec();
     let kept = |pair: &&[u8]| {
         let end = memchr::memchr(b'=', pair).unwrap_or(pair.len());
         let known = pair.get(..end).unwrap_or_default().trim_ascii();

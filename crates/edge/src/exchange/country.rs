@@ -3,6 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// How fields begin that say where a client is: ours to say.
+pub const VIEWER: &str = "cloudfront-viewer-";
+
 /// A country by its two letters (ISO 3166-1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Country([u8; 2]);

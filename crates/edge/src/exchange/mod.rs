@@ -6,11 +6,13 @@
 
 mod answer;
 mod body;
+mod chain;
 mod cookies;
 mod country;
 mod encoding;
 mod fingerprint;
 mod lines;
+mod network;
 mod priority;
 mod stamps;
 mod upgrade;
@@ -23,11 +25,13 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 pub use answer::{Answer, FOREBAY_ERROR};
 pub use body::{Body, BoxedBody};
-pub use cookies::{cookies, take_cookie};
-pub use country::Country;
+pub use chain::Chain;
+pub use cookies::{cookie, cookies, take_cookie};
+pub use country::{Country, VIEWER};
 pub use encoding::Encoding;
 pub use fingerprint::is_fingerprinted;
 pub use lines::{OwnLines, field_lines};
+pub use network::network;
 pub use priority::Priority;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::stamp::Stamp;
+use super::traits::Traits;
 use super::{Contents, Opened, aside};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Body, Encoding};
@@ -22,18 +22,18 @@ const PIECE: u64 = 256 << 10;
 impl Opened {
     /// Bytes of the content as it is.
     pub fn length(&self) -> u64 {
-        self.stamp.length
+        self.traits.length
     }
 
     /// All of it, with what lies beside it. For files that fit the store.
     pub async fn read(&self) -> Result<Contents, Error> {
-        let (file, stamp) = (Arc::clone(&self.file), self.stamp);
-        let length = stamp.length;
+        let (file, traits) = (Arc::clone(&self.file), self.traits);
+        let length = traits.length;
         let siblings: Vec<_> = self
             .siblings
             .iter()
-            .filter(|(_, _, stamp)| stamp.length <= length)
-            .map(|(encoding, file, stamp)| (*encoding, Arc::clone(file), stamp.length))
+            .filter(|(_, _, traits)| traits.length <= length)
+            .map(|(encoding, file, traits)| (*encoding, Arc::clone(file), traits.length))
             .collect();
         let read = aside(move || {
             let whole = read(&file, 0..length)?;
@@ -41,7 +41,7 @@ impl Opened {
             for (encoding, file, length) in siblings {
                 encoded.push((encoding, read(&file, 0..length)?));
             }
-            Ok(Contents { whole, encoded, is_as_found: Stamp::of(&file)? == stamp })
+            Ok(Contents { whole, encoded, is_as_found: Traits::of(&file)? == traits })
         });
         read.await?.map_err(broke_off)
     }
@@ -58,9 +58,9 @@ impl Opened {
 
     /// The content in an encoding that lies beside it.
     pub fn stream_encoded(&self, encoding: Encoding) -> Option<Body> {
-        let (_, file, stamp) = self.siblings.iter().find(|(known, ..)| *known == encoding)?;
+        let (_, file, traits) = self.siblings.iter().find(|(known, ..)| *known == encoding)?;
         let file = Arc::clone(file);
-        Some(Body::stream(Pieces { file, left: 0..stamp.length, next: None }))
+        Some(Body::stream(Pieces { file, left: 0..traits.length, next: None }))
     }
 }
 

@@ -9,10 +9,10 @@
 //! more of a large file than a piece.
 
 mod content;
-mod door;
 mod kind;
 mod path;
-mod stamp;
+mod root;
+mod traits;
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +32,11 @@ use tokio::sync::Semaphore;
 use crate::config::route::Files;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Encoding, FOR_EVER, is_fingerprinted};
-use door::{Door, Way};
-use stamp::Stamp;
+use root::{Root, Way};
+use traits::Traits;
 
 pub use path::Wanted;
-pub use stamp::tag_for_once;
+pub use traits::tag_for_once;
 
 /// Threads that read files at the same time, for the whole process: disks do no more at once, and what is
 /// asked for often lies in the store.
@@ -49,7 +49,15 @@ static SEATS: Semaphore = Semaphore::const_new(READERS);
 /// A folder that is served.
 #[derive(Debug)]
 pub struct Folder {
-    settings: Files,
+    settings: Arc<Settings>,
+}
+
+/// What does not change from look to look.
+#[derive(Debug)]
+struct Settings {
+    files: Files,
+    /// What clients may do with files whose names say nothing.
+    cache_control: HeaderValue,
 }
 
 /// What a path leads to.
@@ -67,9 +75,9 @@ pub enum Found {
 #[derive(Debug)]
 pub struct Opened {
     file: Arc<File>,
-    stamp: Stamp,
+    traits: Traits,
     /// The same content encoded, as it lies beside the file.
-    siblings: Vec<(Encoding, Arc<File>, Stamp)>,
+    siblings: Vec<(Encoding, Arc<File>, Traits)>,
     /// Fields of the content as it is.
     pub fields: HeaderMap,
 }
@@ -88,12 +96,17 @@ pub struct Contents {
 impl Folder {
     /// The folder of these settings; nothing is opened yet.
     pub fn new(settings: Files) -> Folder {
-        Folder { settings }
+        Folder {
+            settings: Arc::new(Settings {
+                cache_control: cache_control(&settings),
+                files: settings,
+            }),
+        }
     }
 
     /// Where it lies.
     pub fn path(&self) -> &Path {
-        &self.settings.folder
+        &self.settings.files.folder
     }
 
     /// Looks a path up.
@@ -104,71 +117,71 @@ impl Folder {
     /// The same for what is read already.
     pub async fn find_wanted(&self, wanted: Option<Wanted>) -> Result<Found, Error> {
         let Some(wanted) = wanted else { return Ok(Found::Nothing) };
-        let settings = self.settings.clone();
+        let settings = Arc::clone(&self.settings);
         aside(move || find(&settings, &wanted)).await?
     }
 }
 
-fn find(settings: &Files, wanted: &Wanted) -> Result<Found, Error> {
-    let door = Door::open(&settings.folder).map_err(broken)?;
-    let name = match (&settings.index, wanted.is_folder()) {
+fn find(settings: &Settings, wanted: &Wanted) -> Result<Found, Error> {
+    let files = &settings.files;
+    let root = Root::open(&files.folder).map_err(broken)?;
+    let name = match (&files.index, wanted.is_folder()) {
         (_, false) => Some(wanted.path().to_owned()),
         (Some(index), true) => Some(wanted.path().join(index)),
         (None, true) => None,
     };
     let way = match &name {
-        Some(name) => door.enter(name).map_err(broken)?,
+        Some(name) => root.enter(name).map_err(broken)?,
         None => Way::Nothing,
     };
     match (way, name) {
-        (Way::File(file), Some(name)) => opened(settings, &door, &name, file),
-        (Way::Folder, _) if !wanted.is_folder() && settings.index.is_some() => {
+        (Way::File(file), Some(name)) => opened(settings, &root, &name, file),
+        (Way::Folder, _) if !wanted.is_folder() && files.index.is_some() => {
             Ok(wanted.with_slash().map_or(Found::Nothing, Found::Elsewhere))
         }
-        _ => instead(settings, &door, wanted),
+        _ => instead(settings, &root, wanted),
     }
 }
 
 /// What is served where nothing lies: the page of an application that finds its way in the browser.
-fn instead(settings: &Files, door: &Door, wanted: &Wanted) -> Result<Found, Error> {
-    let Some(fallback) = settings.fallback.as_ref().filter(|_| wanted.is_page()) else {
+fn instead(settings: &Settings, root: &Root, wanted: &Wanted) -> Result<Found, Error> {
+    let Some(fallback) = settings.files.fallback.as_ref().filter(|_| wanted.is_page()) else {
         return Ok(Found::Nothing);
     };
     let name = PathBuf::from(fallback);
-    match door.enter(&name).map_err(broken)? {
-        Way::File(file) => opened(settings, door, &name, file),
+    match root.enter(&name).map_err(broken)? {
+        Way::File(file) => opened(settings, root, &name, file),
         Way::Folder | Way::Nothing => Ok(Found::Nothing),
     }
 }
 
-fn opened(settings: &Files, door: &Door, name: &Path, file: File) -> Result<Found, Error> {
-    let stamp = Stamp::of(&file).map_err(broken)?;
+fn opened(settings: &Settings, root: &Root, name: &Path, file: File) -> Result<Found, Error> {
+    let traits = Traits::of(&file).map_err(broken)?;
     let mut siblings = Vec::new();
     for (encoding, ending) in BESIDE {
         let mut beside = name.as_os_str().to_owned();
         beside.push(ending);
-        let Way::File(file) = door.enter(Path::new(&beside)).map_err(broken)? else { continue };
-        let its = Stamp::of(&file).map_err(broken)?;
-        if its.is_of(&stamp) {
+        let Way::File(file) = root.enter(Path::new(&beside)).map_err(broken)? else { continue };
+        let its = Traits::of(&file).map_err(broken)?;
+        if its.is_of(&traits) {
             siblings.push((encoding, Arc::new(file), its));
         }
     }
     let mut fields = HeaderMap::new();
     fields.insert(CONTENT_TYPE, HeaderValue::from_static(kind::of(name)));
-    fields.insert(CACHE_CONTROL, cache_control(settings, name));
+    let is_for_ever = name.to_str().is_some_and(is_fingerprinted);
+    let keep = if is_for_ever { FOR_EVER } else { settings.cache_control.clone() };
+    fields.insert(CACHE_CONTROL, keep);
     fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let now = clock::wall();
-    fields.insert(ETAG, stamp::tag(&stamp, siblings.iter().map(|(_, _, its)| its), now));
-    if let Some(modified) = stamp.last_modified(now) {
+    fields.insert(ETAG, traits::tag(&traits, siblings.iter().map(|(_, _, its)| its), now));
+    if let Some(modified) = traits.last_modified(now) {
         fields.insert(LAST_MODIFIED, modified);
     }
-    Ok(Found::File(Box::new(Opened { file: Arc::new(file), stamp, siblings, fields })))
+    Ok(Found::File(Box::new(Opened { file: Arc::new(file), traits, siblings, fields })))
 }
 
-fn cache_control(settings: &Files, name: &Path) -> HeaderValue {
-    if name.to_str().is_some_and(is_fingerprinted) {
-        return FOR_EVER;
-    }
+fn cache_control(settings: &Files) -> HeaderValue {
     let Some(max_age) = settings.max_age else { return HeaderValue::from_static("no-cache") };
     let value = HeaderValue::try_from(format!("public, max-age={}", max_age.as_secs()));
     value.unwrap_or(HeaderValue::from_static("no-cache"))

@@ -25,30 +25,30 @@ pub struct Wanted {
 impl Wanted {
     /// Reads a path as it was sent; `None` for one that names nothing that is served.
     pub fn parse(path: &str) -> Option<Wanted> {
-        let mut raw: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
-        let is_folder = raw.last() == Some(&"");
-        if is_folder {
-            raw.pop();
-        }
-        let mut wanted = PathBuf::new();
-        for (place, name) in raw.iter().enumerate() {
-            let name = decoded(name)?;
-            if !is_shown(&name, place) {
-                return None;
-            }
-            wanted.push(OsString::from_vec(name));
-        }
-        let last = raw.last().copied().unwrap_or_default().to_owned();
-        Some(Wanted { path: wanted, is_folder, last })
+        let sent = path.strip_prefix('/')?.split('/');
+        let names: Vec<Vec<u8>> = sent.clone().map(decoded).collect::<Option<_>>()?;
+        let last = sent.rev().find(|name| !name.is_empty()).unwrap_or_default();
+        Wanted::of(names, last)
     }
 
     /// The same of a path on the disk, below a folder: nothing in it is encoded.
     pub fn on_disk(path: &[u8]) -> Option<Wanted> {
-        let encode = |text: String, byte: &u8| match byte {
-            b'/' => text + "/",
-            byte => format!("{text}%{byte:02x}"),
-        };
-        Wanted::parse(&path.iter().fold(String::from("/"), encode))
+        Wanted::of(path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect(), "")
+    }
+
+    fn of(mut names: Vec<Vec<u8>>, last: &str) -> Option<Wanted> {
+        let is_folder = names.last().is_some_and(Vec::is_empty);
+        if is_folder {
+            names.pop();
+        }
+        let mut path = PathBuf::new();
+        for (place, name) in names.into_iter().enumerate() {
+            if !is_shown(&name, place) {
+                return None;
+            }
+            path.push(OsString::from_vec(name));
+        }
+        Some(Wanted { path, is_folder, last: last.to_owned() })
     }
 
     /// Names below the folder.

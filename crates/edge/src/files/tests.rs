@@ -5,8 +5,8 @@ use std::path::{Component, Path};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
-use super::door::{Door, Way};
 use super::path::Wanted;
+use super::root::{Root, Way};
 
 #[test]
 fn a_path_is_decoded_once_and_names_what_may_be_seen() {
@@ -107,25 +107,25 @@ fn folders() -> (tempfile::TempDir, std::path::PathBuf) {
 #[test]
 fn no_link_leads_out_of_the_folder() {
     let (_all, inside) = folders();
-    let door = Door::open(&inside).expect("it opens");
-    let is_file = |name: &str| matches!(door.enter(Path::new(name)).unwrap(), Way::File(_));
+    let root = Root::open(&inside).expect("it opens");
+    let is_file = |name: &str| matches!(root.enter(Path::new(name)).unwrap(), Way::File(_));
     assert!(is_file("below/page") && is_file("within") && is_file("folder-within/page"));
     for out in ["out", "folder-out/key", "absolute", "magic", "loop", "../secret/key"] {
         assert!(!is_file(out), "{out}");
     }
-    assert!(matches!(door.enter(Path::new("")).unwrap(), Way::Folder));
+    assert!(matches!(root.enter(Path::new("")).unwrap(), Way::Folder));
 }
 
 #[test]
 fn without_the_kernels_help_no_link_is_followed_at_all() {
     let (_all, inside) = folders();
-    let door = Door::open(&inside).expect("it opens");
-    assert!(door.step_by_step(Path::new("below/page")).is_ok());
+    let root = Root::open(&inside).expect("it opens");
+    assert!(root.step_by_step(Path::new("below/page")).is_ok());
     for link in ["within", "folder-within/page", "out", "folder-out/key", "absolute"] {
-        let error = door.step_by_step(Path::new(link)).unwrap_err();
+        let error = root.step_by_step(Path::new(link)).unwrap_err();
         assert!(matches!(error, Errno::LOOP | Errno::NOTDIR), "{link}: {error}");
     }
-    assert_eq!(door.step_by_step(Path::new("../secret/key")).unwrap_err(), Errno::XDEV);
+    assert_eq!(root.step_by_step(Path::new("../secret/key")).unwrap_err(), Errno::XDEV);
 }
 
 #[test]
@@ -134,9 +134,9 @@ fn what_is_no_plain_file_is_not_served_and_makes_nobody_wait() {
     let made = std::process::Command::new("mkfifo").arg(inside.join("pipe")).status();
     assert!(made.expect("coreutils are there").success());
     let _socket = std::os::unix::net::UnixListener::bind(inside.join("socket")).expect("bound");
-    let door = Door::open(&inside).expect("it opens");
+    let root = Root::open(&inside).expect("it opens");
     for special in ["pipe", "socket"] {
-        let way = door.enter(Path::new(special)).expect("no fault");
+        let way = root.enter(Path::new(special)).expect("no fault");
         assert!(matches!(way, Way::Nothing), "{special}: {way:?}");
     }
 }

@@ -39,17 +39,17 @@ enum Why {
 /// end the process.
 pub(super) struct Database {
     path: PathBuf,
-    mark: Mark,
+    traits: Traits,
     reader: Reader<Vec<u8>>,
 }
 
 /// What tells a file from the one before under its name.
 #[derive(Debug, PartialEq, Eq)]
-struct Mark {
+struct Traits {
     device: u64,
     inode: u64,
     bytes: u64,
-    changed: (i64, i64),
+    modified: (i64, i64),
 }
 
 /// What is known of an address, as it stands in the database.
@@ -72,7 +72,7 @@ impl Database {
         let read = || {
             let file = File::open(path)?;
             // Of the open file: the name may be another's already.
-            let mark = Mark::of(&file.metadata()?);
+            let traits = Traits::of(&file.metadata()?);
             let mut bytes = Vec::new();
             file.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
             if bytes.len() as u64 > MOST_BYTES {
@@ -80,15 +80,15 @@ impl Database {
             }
             let reader = Reader::from_source(bytes)?;
             reader.verify()?;
-            Ok(Database { path: path.to_owned(), mark, reader })
+            Ok(Database { path: path.to_owned(), traits, reader })
         };
         read().map_err(|source| BadDatabase { path: path.to_owned(), source })
     }
 
     /// Is this what the file holds still?
     pub(super) fn is_still(&self, path: &Path) -> bool {
-        let mark = || path.metadata().ok().map(|metadata| Mark::of(&metadata));
-        self.path == path && mark().as_ref() == Some(&self.mark)
+        let traits = || path.metadata().ok().map(|metadata| Traits::of(&metadata));
+        self.path == path && traits().as_ref() == Some(&self.traits)
     }
 
     pub(super) fn country(&self, address: IpAddr) -> Option<Country> {
@@ -188,13 +188,13 @@ impl<'de> Deserialize<'de> for Degrees {
     }
 }
 
-impl Mark {
-    fn of(metadata: &Metadata) -> Mark {
-        Mark {
+impl Traits {
+    fn of(metadata: &Metadata) -> Traits {
+        Traits {
             device: metadata.dev(),
             inode: metadata.ino(),
             bytes: metadata.len(),
-            changed: (metadata.mtime(), metadata.mtime_nsec()),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
         }
     }
 }

@@ -6,17 +6,14 @@ use std::io::Write;
 use http::HeaderMap;
 
 use super::database::Place;
-use crate::exchange::{Country, OwnLines};
-
-/// What their names begin with.
-const VIEWER: &str = "cloudfront-viewer-";
+use crate::exchange::{Country, OwnLines, VIEWER};
 
 /// Longest value: the longest name of a place has 170 letters.
 const MOST_BYTES: usize = 512;
 
 /// What the origin is shown of the client's place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shows {
+pub enum ShownPlace {
     /// Nothing: the answer is shared and its key knows no place.
     Nothing,
     /// The country that is in the key.
@@ -25,10 +22,10 @@ pub enum Shows {
     Everything,
 }
 
-impl Shows {
+impl ShownPlace {
     /// The country alone, as the key has it.
     pub fn push_country(self, own: &mut OwnLines) {
-        if let Shows::Country(Some(country)) = self {
+        if let ShownPlace::Country(Some(country)) = self {
             push_line(own, "country", country.as_str());
         }
     }

@@ -24,7 +24,7 @@ use crate::exchange::{Country, OwnLines};
 use database::Database;
 
 pub use database::BadDatabase;
-pub use fields::{Shows, strip};
+pub use fields::{ShownPlace, strip};
 
 /// How often files are looked at: an updater comes once a week.
 pub const LOOK_EVERY: Duration = Duration::from_secs(30);

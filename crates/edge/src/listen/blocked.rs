@@ -5,12 +5,14 @@
 //! two kilobytes a second would look for minutes as if he read nothing. So the socket is prodded now
 //! and then, for it takes whatever it has room for; who takes something begins anew.
 
+use std::io;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
 
 use super::deadline::Deadline;
+use super::progress::Progress;
 
 /// How often a full socket is prodded within the time that a client has.
 const PRODS: u32 = 4;
@@ -25,15 +27,6 @@ pub(super) struct Blocked {
     is_last: bool,
 }
 
-/// What to do with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Prod it, and write once more.
-    Prod,
-    /// Its client has had the time.
-    Over,
-}
-
 impl Blocked {
     pub(super) fn new(taken: u64, limit: Duration) -> Blocked {
         let now = clock::now();
@@ -41,24 +34,29 @@ impl Blocked {
         Blocked { taken, ends: now + limit, look, is_last: false }
     }
 
-    /// Ready when there is something to do. `taken` is what the socket has taken by now.
+    /// Ready when the socket is prodded and a write is to be tried, or with an error when the client has had
+    /// its time. `taken` is what the socket has taken by now.
     pub(super) fn poll(
         &mut self,
         taken: u64,
         limit: Duration,
+        progress: Option<&Progress>,
         context: &mut Context<'_>,
-    ) -> Poll<Verdict> {
+    ) -> Poll<io::Result<()>> {
         if self.taken != taken {
             *self = Blocked::new(taken, limit);
         }
         ready!(self.look.poll_passed(context));
         if self.is_last {
-            return Poll::Ready(Verdict::Over);
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         let now = clock::now();
         // What was taken since the last look counts too.
         self.is_last = now >= self.ends;
         self.look.set(self.ends.min(now + limit / PRODS));
-        Poll::Ready(Verdict::Prod)
+        if let Some(progress) = progress {
+            progress.prod();
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -6,11 +6,12 @@
 //! can aim at the cells of another.
 
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use crate::config::admit::Admit;
+use crate::exchange::network;
 
 const ROWS: usize = 4;
 /// Cells of a row: 16 bits of hash choose one. Both tables together take 2 MiB.
@@ -154,17 +155,7 @@ impl Table {
 
 /// What stands for one client and for its network. A household has a /64 of its own, a site a /48.
 fn prefixes(address: IpAddr) -> (IpAddr, IpAddr) {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            (address.into(), IpAddr::from([a, b, c, 0]))
-        }
-        IpAddr::V6(address) => {
-            let bits = address.to_bits();
-            let cut = |length: u32| Ipv6Addr::from_bits(bits >> (128 - length) << (128 - length));
-            (cut(64).into(), cut(48).into())
-        }
-    }
+    (network(address, 32, 64), network(address, 24, 48))
 }
 
 #[cfg(test)]

@@ -21,15 +21,13 @@ pub enum Version {
     Http2,
 }
 
-/// Reads until it is clear, after what was `read` before; all of it stands in the buffer. No request line
-/// of HTTP/1 begins like the preface: `PRI` is reserved. The deadline is the caller's.
+/// Reads until it is clear; what was read stands in the buffer. No request line of HTTP/1 begins
+/// like the preface: `PRI` is reserved. The deadline is the caller's.
 ///
 /// # Errors
 /// Those of the connection.
-pub async fn detect<S: AsyncRead + Unpin>(
-    io: &mut S,
-    mut read: BytesMut,
-) -> io::Result<(Version, BytesMut)> {
+pub async fn detect<S: AsyncRead + Unpin>(io: &mut S) -> io::Result<(Version, BytesMut)> {
+    let mut read = BytesMut::new();
     loop {
         let length = read.len().min(PREFACE.len());
         if read.get(..length) != PREFACE.get(..length) {
@@ -67,7 +65,7 @@ mod tests {
                 }
                 drop(client);
             };
-            let (found, ()) = tokio::join!(detect(&mut server, BytesMut::new()), sends);
+            let (found, ()) = tokio::join!(detect(&mut server), sends);
             found.expect("read")
         })
     }

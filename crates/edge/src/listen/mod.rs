@@ -16,6 +16,7 @@ pub mod http1;
 pub mod http2;
 mod inherited;
 mod io;
+mod patience;
 mod progress;
 pub mod proxy_protocol;
 mod rate;

@@ -86,11 +86,11 @@ struct Session<H> {
 
 impl<H: Handler> Session<H> {
     async fn plain<S: Stream + AsFd>(self, io: S, input: BytesMut) {
-        let mut io = Counting::new(io, BytesMut::new());
+        let mut io = Counting::new(io, input);
         let progress = Some(io.progress());
         let limit = self.settings.http1.head_timeout;
         // Silence is closed without a word.
-        let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io, input)).await else {
+        let Ok(Ok((version, input))) = clock::timeout(limit, detect(&mut io)).await else {
             return;
         };
         match version {

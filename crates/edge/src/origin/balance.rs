@@ -1,6 +1,9 @@
 //! Which server of a group is asked: in turn, or the less busy of two.
 
+use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::hashing::{Fnv, mix, score, unit};
 
 /// Longest schedule; weights beyond it are scaled down.
 const LONGEST: u64 = 1_024;
@@ -59,19 +62,14 @@ impl Schedule {
     }
 }
 
-/// A number between 0 and 1, neither of them.
-fn unit(mixed: u64) -> f64 {
-    let upper = u32::try_from(mixed >> 32).unwrap_or_default();
-    (f64::from(upper) + 0.5) / (f64::from(u32::MAX) + 1.0)
-}
-
 /// What a thing that a server is found by, or a server, is in numbers: the same in every process.
 pub(super) fn digest(pieces: &[&[u8]]) -> u64 {
-    let mut state = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in pieces.iter().flat_map(|piece| piece.iter().chain(&[0])) {
-        state = (state ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    let mut hasher = Fnv::default();
+    for piece in pieces {
+        hasher.write(piece);
+        hasher.write(&[0]);
     }
-    mix(state)
+    mix(hasher.finish())
 }
 
 /// A server that may be found by hash.
@@ -97,17 +95,11 @@ pub(super) fn by_hash(thing: u64, candidates: &[Candidate], bound: f64) -> Optio
         let most = (bound * (in_flight + 1.0) * server.weight / weights).ceil();
         f64::from(server.load) + 1.0 <= most
     };
-    let score = |server: &Candidate| server.weight / -unit(mix(thing ^ server.seed)).ln();
+    let score = |server: &Candidate| score(thing, server.seed, server.weight);
     let best = |a: &&Candidate, b: &&Candidate| score(a).total_cmp(&score(b));
     let first = candidates.iter().filter(has_room).max_by(best);
     // With a bound above 1 there is always one with room; rounding must not make it nobody.
     first.or_else(|| candidates.iter().max_by(best)).map(|server| server.at)
-}
-
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 fn scaled(weights: &[u32]) -> Vec<u64> {

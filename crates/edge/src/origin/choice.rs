@@ -10,7 +10,7 @@ use super::balance::{Candidate, by_hash, digest};
 use super::health::{Breaker, since_start};
 use super::upstream::{Group, Member, Upstream};
 use crate::config::origin::{Balance, HashBy};
-use crate::exchange::{Exchange, cookies};
+use crate::exchange::{Exchange, cookie};
 
 /// Time between requests that are sent although probes call every server sick: enough to notice that
 /// it is the probe that is wrong.
@@ -30,9 +30,7 @@ impl Upstream {
             }
             HashBy::Address => None,
             HashBy::Field(name) => head.fields.get(name).map(http::HeaderValue::as_bytes),
-            HashBy::Cookie(name) => cookies(&head.fields)
-                .find(|(cookie, _)| *cookie == name.as_bytes())
-                .map(|(_, value)| value),
+            HashBy::Cookie(name) => cookie(&head.fields, name),
         };
         match (said, exchange.client.address.to_canonical()) {
             (Some(said), _) => digest(&[said]),
@@ -124,7 +122,7 @@ impl Upstream {
             let load = server.in_flight.load(Ordering::Relaxed);
             Candidate {
                 at,
-                seed: digest(&[server.label.as_bytes()]),
+                seed: server.seed,
                 weight: f64::from(*weight) * warmth,
                 load: u32::try_from(load).unwrap_or(u32::MAX),
             }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 use super::BadOrigin;
+use super::balance::digest;
 use super::connect::{Addresses, Protocol};
 use super::health::Health;
 use super::pool::Pool;
@@ -42,6 +43,8 @@ pub(super) struct Server {
     pub(super) identity: Identity,
     /// How it is called in logs and screens.
     pub(super) label: String,
+    /// Its name as a number, by which it is found where requests are spread by hash.
+    pub(super) seed: u64,
     pub(super) secure: Option<Secure>,
     pub(super) addresses: Addresses,
     pub(super) health: Health,
@@ -71,6 +74,7 @@ impl Server {
             Address::Unix(path) => path.display().to_string(),
         };
         Ok(Server {
+            seed: digest(&[label.as_bytes()]),
             label,
             secure: tls::secure(server, identity.authorities.as_deref())?,
             addresses: Addresses::new(&server.address),

@@ -2,15 +2,17 @@
 
 use std::borrow::Borrow;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use super::account;
 use crate::admit;
 use crate::cache::status::CacheStatus;
-use crate::edge::{Edge, Snapshot};
+use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind, Side};
 use crate::exchange::{Answer, Exchange};
 use crate::identity::X_REQUEST_ID;
@@ -64,7 +66,7 @@ pub(super) fn close(
     if let (Some(arm), Some(arms)) = (notes.arm, arms) {
         arms.tell(arm, exchange.borrow(), answer);
     }
-    sign(exchange.borrow(), &notes, answer);
+    sign(exchange.borrow(), &notes, site, answer);
     if !snapshot.config.geo.domains.is_empty() {
         suggest(snapshot, exchange.borrow(), answer);
     }
@@ -85,14 +87,14 @@ fn suggest(snapshot: &Snapshot, exchange: &Exchange, answer: &mut Answer) {
 }
 
 /// Says in the answer's own lines what the edge did with it.
-fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
+fn sign(exchange: &Exchange, notes: &Notes, site: Option<&Arc<Site>>, answer: &mut Answer) {
     answer.own.push("cache-status", |out| notes.status.write(out));
     if !answer.fields.is_empty() {
         answer.fields.remove(X_REQUEST_ID);
     }
     answer.own.push("x-request-id", |out| out.extend_from_slice(&exchange.id));
-    if let Some(standing) = &notes.standing {
-        tell(standing, answer);
+    if let (Some(standing), Some(site)) = (&notes.standing, site) {
+        tell(standing, &site.meters, answer);
     }
     // A stored answer keeps the date of its origin, or its age would not add up.
     if answer.lines.is_empty() && !answer.fields.contains_key(DATE) {
@@ -102,14 +104,15 @@ fn sign(exchange: &Exchange, notes: &Notes, answer: &mut Answer) {
 
 /// Says what is left of the client's rates.
 #[inline(never)]
-fn tell(standing: &admit::Standing, answer: &mut Answer) {
-    if standing.is_announced() {
-        answer.own.push("ratelimit", |out| standing.write_limit(out));
-        answer.own.push("ratelimit-policy", |out| standing.write_policy(out));
+fn tell(standing: &admit::Standing, meters: &[Arc<admit::Meter>], answer: &mut Answer) {
+    if standing.is_announced(meters) {
+        answer.own.push("ratelimit", |out| standing.write_limit(meters, out));
+        answer.own.push("ratelimit-policy", |out| standing.write_policy(meters, out));
     }
     if let Some(seconds) = standing.retry_after() {
-        let seconds = itoa::Buffer::new().format(seconds).to_owned();
-        answer.own.push("retry-after", |out| out.extend_from_slice(seconds.as_bytes()));
+        answer.own.push("retry-after", |out| {
+            out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+        });
     }
 }
 
@@ -145,15 +148,20 @@ pub(super) fn refusal(
         answer.fields.insert(RETRY_AFTER, settings.retry_after.as_secs().max(1).into());
     }
     if let Some(page) = page {
-        answer.body = page.clone().into();
-        let html = HeaderValue::from_static("text/html; charset=utf-8");
-        answer.fields.insert(CONTENT_TYPE, html);
+        put_page(&mut answer, page);
     }
     if matches!(error.kind(), ErrorKind::Saturated | ErrorKind::Shed | ErrorKind::OriginUnavailable)
     {
         answer.fields.insert(RETRY_AFTER, admit::RETRY_AFTER);
     }
     answer
+}
+
+/// Puts a page of the site in the place of what an error says.
+pub(super) fn put_page(answer: &mut Answer, page: &Bytes) {
+    answer.body = page.clone().into();
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    answer.fields.insert(CONTENT_TYPE, html);
 }
 
 /// `Date` of now; the text of a second is made once in that second.

@@ -13,7 +13,7 @@ use crate::cache::rules::Refusal;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::Error;
 use crate::exchange::{Answer, Exchange};
-use crate::geo::Shows;
+use crate::geo::ShownPlace;
 
 /// A request at the origin's door.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Errand {
                 notes.seat = Some(seat?);
                 let how = How {
                     forwarding: Forwarding::Everything,
-                    place: Shows::Everything,
+                    place: ShownPlace::Everything,
                     priority: pass::priority(exchange),
                 };
                 pass::through(edge, &site, exchange, target, how, notes).await

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forebay_signals::clock;
-use http::header::{AGE, AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::header::{AGE, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use super::for_ever;
 use super::held::Held;
-use super::pass::{self, Forwarding, How};
-use super::pour::{finish_empty, pour};
+use super::pass::{self, How};
+use super::pour::{hand_over, pour};
 use super::question::Cacheable;
 use super::sendfile;
 use super::stored;
@@ -24,12 +24,12 @@ use crate::cache::rules::{
     AnswerView, Arrival, Failure, Freshness, Grant, Refusal, RequestView, Rule, may_store, vary,
 };
 use crate::cache::store::{Object, Parts, Ticket};
-use crate::cache::{Born, Head, safety, tags};
+use crate::cache::{Born, Head, tags};
 use crate::compress::encoded_fields;
 use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
-use crate::exchange::{self, Answer, Ask, Body, Encoding, Exchange, Priority};
+use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
 
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
@@ -50,8 +50,8 @@ pub(super) struct Fill {
     pub(super) shown: HeaderMap,
     /// `no-store` of the client, whose directives an origin under a policy is not shown.
     forbids_storing: bool,
-    /// The path carries a digest of the content.
-    is_fingerprinted: bool,
+    /// The route and the path mean an answer that never changes.
+    is_for_ever: bool,
     pub(super) held: Held,
     pub(super) ticket: Ticket,
     /// Whether clients are shown the tags of the answer.
@@ -64,36 +64,32 @@ impl Fill {
         site: &Arc<Site>,
         question: &Cacheable,
         exchange: &Exchange,
-        (target, priority): (Uri, Priority),
         held: Held,
-    ) -> (Fill, Ask) {
-        let how = How { forwarding: Forwarding::Listed, place: question.place, priority };
-        let mut ask = pass::ask(edge, site, exchange, target, how);
-        ask.method = Method::GET;
-        held.ask(&mut ask.fields);
-        let fill = Fill {
+    ) -> Fill {
+        let head = &exchange.head;
+        Fill {
             edge: Arc::clone(edge),
             site: Arc::clone(site),
             key: question.key.clone(),
-            // A folder is shown nothing.
-            shown: match &site.folder {
-                Some(_) => HeaderMap::new(),
-                None => safety::forwarded_fields(&exchange.head.fields, site.policy()),
-            },
-            forbids_storing: RequestDirectives::of(&exchange.head.fields).no_store,
-            is_fingerprinted: exchange::is_fingerprinted(exchange.head.uri.path()),
+            shown: site.shown(&head.fields),
+            forbids_storing: RequestDirectives::of(&head.fields).no_store,
+            is_for_ever: for_ever::is_meant(site.policy(), head.uri.path()),
             held,
             // Before the origin is asked: what is purged from here on is not stored by us.
             ticket: edge.cache.memory.ticket(),
             tags: edge.current().config.cache.tags,
-        };
-        (fill, ask)
+        }
+    }
+
+    /// The question for the origin, for everybody who waits.
+    pub(super) fn ask(&self, exchange: &Exchange, target: Uri, how: How) -> Ask {
+        let mut ask = pass::ask(&self.edge, &self.site, exchange, target, how);
+        ask.method = Method::GET;
+        self.held.ask(&mut ask.fields);
+        ask
     }
 
     pub(super) async fn run(mut self, ask: Ask, lead: FillLead<Head>) {
-        if let Some(folder) = self.site.folder.clone() {
-            return self.look_up(&folder, ask.uri.path(), lead).await;
-        }
         let mut arrival =
             Arrival { asked: clock::now(), answered: clock::now(), wall: clock::wall() };
         // When all who waited have left, the fill goes on until the answer's head says what it is worth: whoever
@@ -171,17 +167,16 @@ impl Fill {
     }
 
     /// Serves what is held in place of the origin's error.
-    fn bridge(&self, mut lead: FillLead<Head>, held: &Stored, rule: Rule, status: StatusCode) {
+    fn bridge(&self, lead: FillLead<Head>, held: &Stored, rule: Rule, status: StatusCode) {
         let object = Arc::clone(&held.object);
         let head = Head::Stored { object, rule: Some(rule), status, ticket: self.ticket };
-        lead.head(Arc::new(head), Keep::Share, Some(0));
-        finish_empty(lead);
+        hand_over(lead, head, Keep::Share);
     }
 
     /// RFC 9111 §4.3.4: what is held is as good as new.
     pub(super) fn confirmed(
         &self,
-        mut lead: FillLead<Head>,
+        lead: FillLead<Head>,
         held: &Arc<Object>,
         answer: &Answer,
         arrival: &Arrival,
@@ -223,8 +218,7 @@ impl Fill {
         let object = object.unwrap_or_else(|| Arc::clone(held));
         let (status, ticket) = (StatusCode::NOT_MODIFIED, self.ticket);
         let head = Head::Stored { object, rule: None, status, ticket };
-        lead.head(Arc::new(head), keep, Some(0));
-        finish_empty(lead);
+        hand_over(lead, head, keep);
     }
 
     /// What is held, with the fields of now, as the answer to this request: it may have been stored for
@@ -287,8 +281,8 @@ impl Fill {
         let seen = AnswerView { status, fields: &fields };
         let granted = self.judge(seen, arrival, replaces);
         let keep = self.keep(granted.as_ref().map_err(|refusal| *refusal), seen, replaces);
-        if let (Ok(grant), StatusCode::OK, true) = (&granted, status, self.is_fingerprinted) {
-            for_ever::say(&mut fields, grant, self.site.policy());
+        if let (Ok(grant), StatusCode::OK, true) = (&granted, status, self.is_for_ever) {
+            for_ever::say(&mut fields, grant);
         }
         let stored_fields = granted.as_ref().ok().map(|grant| {
             self.edge.compressor().note_variants(status, &mut fields);
@@ -422,10 +416,7 @@ impl Fill {
     /// An error that says nothing about whoever asked goes to all who wait: a thousand requests that
     /// turn to a failing origin one by one are what keeps it failing.
     fn is_error_for_all(&self, status: StatusCode, fields: &HeaderMap) -> bool {
-        status.is_server_error()
-            && !fields.contains_key(SET_COOKIE)
-            && !self.shown.contains_key(COOKIE)
-            && !self.shown.contains_key(AUTHORIZATION)
+        status.is_server_error() && !fields.contains_key(SET_COOKIE) && !pass::is_known(&self.shown)
     }
 
     /// Draws the consequences of an answer that is not stored.

@@ -6,20 +6,17 @@ use std::sync::Arc;
 use forebay_signals::clock;
 use http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
-    HeaderMap, LOCATION, RANGE, VARY,
+    HeaderMap, LOCATION, RANGE,
 };
 use http::{HeaderValue, Method, StatusCode, Uri};
 
-use super::chain::Chain;
-use super::closing::Notes;
+use super::closing::{Notes, put_page};
 use super::fetch::{Fill, clean};
-use super::pour::finish_empty;
+use super::pour::hand_over;
 use crate::cache::Head;
 use crate::cache::fill::{FillLead, Keep};
-use crate::cache::rules::conditional::{
-    Validators, belongs_to_not_modified, is_not_modified, range_applies,
-};
-use crate::cache::rules::multipart::{Piece, layout};
+use crate::cache::reply;
+use crate::cache::rules::conditional::{Validators, is_not_modified, range_applies};
 use crate::cache::rules::range::{self, Selection};
 use crate::cache::rules::targeted::SURROGATE_CONTROL;
 use crate::cache::rules::{AnswerView, Arrival, Grant, RequestView, may_store};
@@ -29,18 +26,14 @@ use crate::edge::{Edge, Site};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, Encoding, Exchange, Head as Request, Room};
 use crate::files::{Contents, Folder, Found, Opened, tag_for_once};
-use crate::identity;
 
 /// For how long the store answers with a file unasked: whoever deploys expects to see it, and one look a
 /// second costs nothing. Nothing is served stale meanwhile (`+0`).
 const LOOKED_AT: HeaderValue = HeaderValue::from_static("max-age=1+0");
 
-/// Encodings beside a file, the smallest first.
-const BESIDE: [Encoding; 3] = [Encoding::Brotli, Encoding::Zstd, Encoding::Gzip];
-
 impl Fill {
     /// Looks a file up for everybody.
-    pub(super) async fn look_up(mut self, folder: &Folder, path: &str, mut lead: FillLead<Head>) {
+    pub(super) async fn look_up(mut self, folder: &Folder, path: &str, lead: FillLead<Head>) {
         let asked = clock::now();
         let found = match folder.find(path).await {
             Ok(found) => found,
@@ -74,8 +67,7 @@ impl Fill {
         if let Some(object) = self.take_in(&answer.fields, &contents, &arrival) {
             let (status, ticket) = (StatusCode::OK, self.ticket);
             let head = Head::Stored { object, rule: None, status, ticket };
-            lead.head(Arc::new(head), Keep::Share, Some(0));
-            return finish_empty(lead);
+            return hand_over(lead, head, Keep::Share);
         }
         answer.body = contents.whole.into();
         self.answered(lead, answer, &arrival).await;
@@ -97,7 +89,7 @@ impl Fill {
         clean(&mut fields, &grant);
         self.edge.compressor().note_variants(status, &mut fields);
         if !contents.encoded.is_empty() {
-            fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
+            compress::add_vary(&mut fields);
         }
         let object = Object::build(&Parts {
             key: &self.key,
@@ -151,26 +143,24 @@ pub(super) async fn through(
 
 /// The file as this request wants it: 200, 206, 304 or 416.
 pub(super) fn of_file(asked: &Request, file: &Opened) -> Answer {
-    let mut answer = Answer::new(Body::Empty);
-    answer.fields = file.fields.clone();
     let now = clock::wall();
     let mut conditions = asked.fields.clone();
     compress::toward_origin(&mut conditions);
-    if is_not_modified(&conditions, &Validators::of(&file.fields), now) {
-        answer.status = StatusCode::NOT_MODIFIED;
-        answer.fields.clear();
-        let kept = file.fields.iter().filter(|(name, _)| belongs_to_not_modified(name, true));
-        answer.fields.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
-        return answer;
+    // RFC 9110 §13.1: of another method they say something else.
+    let is_read = matches!(asked.method, Method::GET | Method::HEAD);
+    if is_read && is_not_modified(&conditions, &Validators::of(&file.fields), now) {
+        return reply::not_modified(Answer::new(Body::Empty), &file.fields);
     }
+    let mut answer = Answer::new(Body::Empty);
+    answer.fields = file.fields.clone();
     let is_ranged = asked.method == Method::GET && asked.fields.contains_key(RANGE);
     if is_ranged && range_applies(&asked.fields, &Validators::of(&file.fields), now) {
         return ranged(answer, range::select(&asked.fields, file.length()), file);
     }
-    if file.encodings().next().is_some() {
-        answer.fields.insert(VARY, HeaderValue::from_static("accept-encoding"));
-        let is_there = |encoding| file.encodings().any(|known| known == encoding);
-        let best = Preferences::of(&asked.fields).best(&BESIDE, is_there);
+    let beside: Vec<Encoding> = file.encodings().collect();
+    if !beside.is_empty() {
+        compress::add_vary(&mut answer.fields);
+        let best = Preferences::of(&asked.fields).best(&beside, |_| true);
         if let Some(body) = file.stream_encoded(best) {
             answer.fields = encoded_fields(&answer.fields, best);
             return with_content(asked, answer, body);
@@ -206,16 +196,7 @@ fn ranged(mut answer: Answer, selection: Selection, file: &Opened) -> Answer {
         }
         Selection::Several(parts) => {
             answer.status = StatusCode::PARTIAL_CONTENT;
-            let content_type = answer.fields.remove(CONTENT_TYPE);
-            let boundary = identity::new_id();
-            let boundary = std::str::from_utf8(&boundary).unwrap_or("forebay");
-            let multipart = layout(&parts, length, content_type.as_ref(), boundary);
-            let pieces = multipart.pieces.into_iter().map(|piece| match piece {
-                Piece::Text(text) => text.into(),
-                Piece::Slice(part) => file.stream(part),
-            });
-            answer.body = Body::stream(Chain::new(pieces.collect(), multipart.length));
-            answer.fields.insert(CONTENT_TYPE, multipart.content_type);
+            reply::several(&mut answer, &parts, length, |part| file.stream(part.clone()));
         }
         Selection::Whole => answer.body = file.stream(0..length),
     }
@@ -226,15 +207,18 @@ fn without_file(site: &Site, found: Found) -> Answer {
     if let Found::Elsewhere(to) = found {
         return text(StatusCode::PERMANENT_REDIRECT, "").with(LOCATION, to);
     }
-    let mut answer = text(StatusCode::NOT_FOUND, "404 There is nothing here.\n");
+    let mut answer = nothing_here();
     if let Some(page) = site.route.error_pages.get(&404) {
-        answer.body = page.clone().into();
-        answer.fields.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        put_page(&mut answer, page);
     }
     answer
 }
 
-pub(super) fn text(status: StatusCode, text: &'static str) -> Answer {
+pub(super) fn nothing_here() -> Answer {
+    text(StatusCode::NOT_FOUND, "404 There is nothing here.\n")
+}
+
+fn text(status: StatusCode, text: &'static str) -> Answer {
     Answer::new(text)
         .with_status(status)
         .with(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))

@@ -7,7 +7,6 @@
 mod account;
 mod arriving;
 mod branch;
-mod chain;
 mod closing;
 mod errand;
 mod fetch;
@@ -32,7 +31,7 @@ use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Body, Exchange, Room};
+use crate::exchange::{Answer, Body, Country, Exchange, Room};
 use crate::listen::{Handler, Reply};
 use crate::maintenance::Closed;
 use crate::route::Matched;
@@ -145,7 +144,9 @@ async fn checked(
         return Err(Error::new(ErrorKind::Internal, "a password of no route"));
     };
     users.check(credentials, &mut exchange.head.fields).await?;
-    match inside(edge, snapshot, matched, exchange, notes)? {
+    let address = exchange.client.address;
+    let country = || snapshot.geo.country(address);
+    match inside(edge, snapshot, matched, exchange, &country, notes)? {
         Way::Answered(answer) => Ok(answer),
         Way::Works(Work::Asks(errand)) => errand.run(edge, snapshot, exchange, notes).await,
         Way::Works(_) => Err(Error::new(ErrorKind::Internal, "a way that begins again")),
@@ -166,7 +167,7 @@ fn walk(
     }
 
     let address = exchange.client.address;
-    // Looked up once, and only if a route or a key has to know.
+    // Looked up only if a route or a key has to know, and once for both.
     let country = LazyCell::new(|| snapshot.geo.country(address));
     let Some(matched) = snapshot.table.find(exchange, || *country) else {
         return Err(Error::new(ErrorKind::NoRoute, "no route matches"));
@@ -184,7 +185,7 @@ fn walk(
     {
         return Ok(Way::Works(Work::Checks(credentials)));
     }
-    inside(edge, snapshot, matched, exchange, notes)
+    inside(edge, snapshot, matched, exchange, &|| *country, notes)
 }
 
 /// The way of a request that may come in.
@@ -193,6 +194,7 @@ fn inside(
     snapshot: &Snapshot,
     matched: Matched<'_>,
     exchange: &mut Exchange,
+    country: &dyn Fn() -> Option<Country>,
     notes: &mut Notes,
 ) -> Result<Way, Error> {
     let site = &snapshot.sites[matched.index];
@@ -216,8 +218,7 @@ fn inside(
             arms.site(arm).unwrap_or(site)
         }
     };
-    let address = exchange.client.address;
-    let question = match question::of(site, exchange, || snapshot.geo.country(address))? {
+    let question = match question::of(site, exchange, country)? {
         Question::Cacheable(question) => question,
         Question::Pass(_) if closed.is_some() => return Err(under_repair()),
         // Nothing of it may be stored or served from the store: it goes straight through.

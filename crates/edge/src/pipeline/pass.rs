@@ -18,8 +18,8 @@ use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Exchange, OwnLines, Priority, Room};
-use crate::forward::{self, introduce};
-use crate::geo::{self, Shows};
+use crate::forward::{Shows, introduce};
+use crate::geo::{self, ShownPlace};
 use crate::origin::Upstream;
 use crate::route;
 use crate::traffic::Outcome;
@@ -42,7 +42,7 @@ pub(super) struct How {
     /// What of the request it is shown.
     pub(super) forwarding: Forwarding,
     /// What of the client's place.
-    pub(super) place: Shows,
+    pub(super) place: ShownPlace,
     /// What whoever waits has to lose.
     pub(super) priority: Priority,
 }
@@ -106,9 +106,12 @@ pub(super) fn upstream(site: &Site) -> Result<&Arc<Upstream>, Error> {
 /// What is lost with a request that no stored answer can stand in for. Who shows a cookie or credentials is
 /// in the middle of something.
 pub(super) fn priority(exchange: &Exchange) -> Priority {
-    let fields = &exchange.head.fields;
-    let is_known = fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION);
-    if is_known { Priority::Known } else { Priority::Unknown }
+    if is_known(&exchange.head.fields) { Priority::Known } else { Priority::Unknown }
+}
+
+/// True for a request that shows a cookie or credentials: its answer may be for one user.
+pub(super) fn is_known(fields: &HeaderMap) -> bool {
+    fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION)
 }
 
 /// The question for the origin, without content.
@@ -116,16 +119,12 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, uri: Uri, how: 
     let How { forwarding, place, priority } = how;
     let head = &exchange.head;
     let policy = site.route.policy.as_deref();
-    let (mut fields, shows): (HeaderMap, forward::Shows) = match forwarding {
-        Forwarding::Everything | Forwarding::Fields => {
-            (head.fields.clone(), forward::Shows::Client)
-        }
+    let (mut fields, shows): (HeaderMap, Shows) = match forwarding {
+        Forwarding::Everything | Forwarding::Fields => (head.fields.clone(), Shows::Client),
         Forwarding::Listed if policy.is_none() => {
-            (safety::forwarded_fields(&head.fields, None), forward::Shows::Client)
+            (safety::forwarded_fields(&head.fields, None), Shows::Client)
         }
-        Forwarding::Listed => {
-            (safety::forwarded_fields(&head.fields, policy), forward::Shows::NoClient)
-        }
+        Forwarding::Listed => (safety::forwarded_fields(&head.fields, policy), Shows::NoClient),
     };
     if forwarding == Forwarding::Listed {
         // Encodings are ours: one answer of the origin serves clients of every encoding.
@@ -157,7 +156,7 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, uri: Uri, how: 
 fn locate(
     edge: &Edge,
     exchange: &Exchange,
-    place: Shows,
+    place: ShownPlace,
     (fields, own): (&mut HeaderMap, &mut OwnLines),
 ) {
     let snapshot = edge.current();
@@ -166,9 +165,9 @@ fn locate(
         geo::strip(fields);
     }
     match place {
-        Shows::Nothing => {}
-        Shows::Country(_) => place.push_country(own),
-        Shows::Everything => snapshot.geo.tell(exchange.client.address, own),
+        ShownPlace::Nothing => {}
+        ShownPlace::Country(_) => place.push_country(own),
+        ShownPlace::Everything => snapshot.geo.tell(exchange.client.address, own),
     }
 }
 

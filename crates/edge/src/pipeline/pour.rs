@@ -1,15 +1,18 @@
 //! From an origin's answer into a fill.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
 use crate::cache::Head;
-use crate::cache::fill::FillLead;
+use crate::cache::fill::{FillLead, Keep};
 use crate::error::Error;
 use crate::exchange::Body;
 
 /// Ends a fill whose answer lies in the store.
-pub(super) fn finish_empty(lead: FillLead<Head>) {
+pub(super) fn hand_over(mut lead: FillLead<Head>, head: Head, keep: Keep) {
+    lead.head(Arc::new(head), keep, Some(0));
     if let Err(error) = lead.finish(None, |_| None) {
         tracing::debug!(%error, "fill not finished");
     }

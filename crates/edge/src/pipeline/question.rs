@@ -2,13 +2,13 @@
 
 use http::{Method, Uri};
 
-use crate::cache::key::{KeySource, primary_key, shown_target, write_country};
+use crate::cache::key::shown_target;
 use crate::cache::rules::{Refusal, RequestView};
 use crate::cache::safety;
 use crate::edge::Site;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Country, Exchange};
-use crate::geo::Shows;
+use crate::geo::ShownPlace;
 use crate::route::Matched;
 
 /// A request that the cache may answer.
@@ -17,7 +17,7 @@ pub(super) struct Cacheable {
     /// Primary key.
     pub(super) key: Vec<u8>,
     /// What the key has of the client's place.
-    pub(super) place: Shows,
+    pub(super) place: ShownPlace,
     /// Path and query as the origin is shown them: what is keyed is what is sent.
     pub(super) shown: Option<Uri>,
 }
@@ -70,27 +70,11 @@ pub(super) fn view(exchange: &Exchange) -> RequestView<'_> {
 }
 
 fn cacheable(site: &Site, exchange: &Exchange, country: impl Fn() -> Option<Country>) -> Cacheable {
-    let policy = site.policy();
     let head = &exchange.head;
-    // A file is the same whatever the query says.
-    let bare = site.folder.as_ref().map(|_| shown_target(&head.uri, None));
-    let uri = bare.as_ref().unwrap_or(&head.uri);
-    let source = KeySource {
-        scheme: exchange.client.scheme,
-        authority: &head.authority,
-        uri,
-        fields: &head.fields,
-    };
     let mut key = Vec::with_capacity(128);
-    let query = primary_key(source, policy, &mut key);
-    site.write_key(&mut key);
-    let mut place = Shows::Nothing;
-    if policy.is_some_and(|policy| policy.key.by_country) {
-        let country = country();
-        write_country(country, &mut key);
-        place = Shows::Country(country);
-    }
-    let is_changed = query.as_deref() != head.uri.query();
+    let source = site.key_source(exchange.client.scheme, head);
+    let (query, place) = site.write_key(source, country, &mut key);
+    let is_changed = site.folder.is_none() && query.as_deref() != head.uri.query();
     let shown = is_changed.then(|| shown_target(&head.uri, query.as_deref()));
     Cacheable { key, place, shown }
 }

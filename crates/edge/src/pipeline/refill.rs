@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use forebay_signals::clock;
-use http::header::{AUTHORIZATION, COOKIE, RANGE};
+use http::header::RANGE;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::arriving;
@@ -12,7 +12,7 @@ use super::closing::Notes;
 use super::fetch::{self, Fill};
 use super::held::Held;
 use super::pass::{self, Forwarding, How};
-use super::pour::finish_empty;
+use super::pour::hand_over;
 use super::question::{self, Cacheable};
 use super::stored;
 use crate::cache::Head;
@@ -25,7 +25,7 @@ use crate::cache::store::{Object, Pass};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Priority, Room};
-use crate::geo::Shows;
+use crate::geo::ShownPlace;
 use crate::traffic::Outcome;
 
 /// Asks the origin, or reads along with whoever does.
@@ -165,15 +165,18 @@ fn begin(
     held: Held,
     lead: FillLead<Head>,
 ) -> Result<(), Error> {
-    let admitted = match &site.folder {
-        Some(_) => Ok(()),
-        None => pass::upstream(site).and_then(|upstream| upstream.admits(priority)),
-    };
-    if let Err(error) = admitted {
+    if let Some(folder) = &site.folder {
+        let (folder, fill) = (Arc::clone(folder), Fill::new(edge, site, question, exchange, held));
+        tokio::spawn(async move { fill.look_up(&folder, target.path(), lead).await });
+        return Ok(());
+    }
+    if let Err(error) = pass::upstream(site).and_then(|upstream| upstream.admits(priority)) {
         lead.fail(&error);
         return Err(error);
     }
-    let (fill, ask) = Fill::new(edge, site, question, exchange, (target, priority), held);
+    let fill = Fill::new(edge, site, question, exchange, held);
+    let how = How { forwarding: Forwarding::Listed, place: question.place, priority };
+    let ask = fill.ask(exchange, target, how);
     tokio::spawn(fill.run(ask, lead));
     Ok(())
 }
@@ -197,13 +200,10 @@ fn reason_of(edge: &Edge, found: Found) -> (Forward, Option<Rule>, Held) {
 /// What is lost if the origin is not asked.
 fn priority(edge: &Edge, site: &Site, exchange: &Exchange, held: &Held) -> Priority {
     let Some(held) = held.stored() else { return pass::priority(exchange) };
-    let may_bridge = |longer| stored::may_bridge(edge, held, Failure::Shed(longer)).is_ok();
-    if may_bridge(Duration::ZERO) {
-        Priority::Covered
-    } else if may_bridge(longer(site)) {
-        Priority::Overdue
-    } else {
-        pass::priority(exchange)
+    match stored::may_bridge(edge, held, Failure::Shed(longer(site))) {
+        Ok(Rule::PolicyStaleIfOverloaded) => Priority::Overdue,
+        Ok(_) => Priority::Covered,
+        Err(_) => pass::priority(exchange),
     }
 }
 
@@ -217,7 +217,7 @@ async fn go_alone(
     site: &Arc<Site>,
     exchange: &mut Exchange,
     target: Uri,
-    (place, priority): (Shows, Priority),
+    (place, priority): (ShownPlace, Priority),
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     notes.outcome = Outcome::Pass;
@@ -291,9 +291,7 @@ const PERSONAL: &[u8] = b"\n!";
 /// Credentials and cookies that an origin without a policy is shown, and a client that wants nothing stored.
 fn is_personal(site: &Site, exchange: &Exchange) -> bool {
     let fields = &exchange.head.fields;
-    let is_shown = site.policy().is_none()
-        && site.folder.is_none()
-        && (fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION));
+    let is_shown = site.policy().is_none() && site.folder.is_none() && pass::is_known(fields);
     is_shown || RequestDirectives::of(fields).no_store
 }
 
@@ -345,9 +343,8 @@ fn second_look(
 }
 
 /// Gives whoever joined this fill meanwhile what was found.
-fn answer_from_store(edge: &Edge, mut lead: FillLead<Head>, object: Arc<Object>) {
+fn answer_from_store(edge: &Edge, lead: FillLead<Head>, object: Arc<Object>) {
     let (status, ticket) = (object.status(), edge.cache.memory.ticket());
     let head = Head::Stored { object, rule: None, status, ticket };
-    lead.head(Arc::new(head), Keep::Share, Some(0));
-    finish_empty(lead);
+    hand_over(lead, head, Keep::Share);
 }

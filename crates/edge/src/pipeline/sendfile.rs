@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 
-use super::folder::{of_file, text};
+use super::folder::{nothing_here, of_file};
 use crate::edge::Site;
 use crate::error::Error;
 use crate::exchange::{Answer, Head};
@@ -62,7 +62,7 @@ pub(super) async fn in_place(
     let Found::File(mut file) = found else {
         let (route, named) = (&site.route.name, redirect.or(path));
         tracing::warn!(route, ?named, "the application names no file of its folders");
-        return Ok(text(StatusCode::NOT_FOUND, "404 There is nothing here.\n"));
+        return Ok(nothing_here());
     };
     dress(&mut file, answer.fields);
     if let Some(asked) = asked {

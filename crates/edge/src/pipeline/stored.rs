@@ -39,12 +39,9 @@ pub(super) fn hit(
 /// The rule that lets what is held stand in for an origin that failed, or the one that forbids it. It has
 /// aged while the origin was waited for.
 pub(super) fn may_bridge(edge: &Edge, held: &Stored, failure: Failure) -> Result<Rule, Rule> {
-    if edge.cache.memory.must_validate(&held.object) {
-        // An unsafe request has been there since (RFC 9111 §4.4).
-        return Err(Rule::Stale);
-    }
-    if edge.cache.memory.is_gone(&held.object) {
-        // It was purged while the origin was waited for.
+    let memory = &edge.cache.memory;
+    // An unsafe request has been there since (RFC 9111 §4.4), or it was purged while the origin was waited for.
+    if memory.must_validate(&held.object) || memory.is_gone(&held.object) {
         return Err(Rule::Stale);
     }
     let held = at(Arc::clone(&held.object), edge.cache.ms(clock::now()));

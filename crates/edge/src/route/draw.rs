@@ -3,8 +3,8 @@
 
 use std::hash::Hasher;
 
-use super::index::Fnv;
 use crate::config::route::{ALL_PARTS, Split};
+use crate::hashing::{Fnv, mix, score};
 
 /// Arms of a split, the route's own origin first.
 #[derive(Debug)]
@@ -31,26 +31,10 @@ impl Draw {
     }
 }
 
-/// `weight / -ln(u)` with `u` uniform in (0, 1): the share of wins is the share of weight (Wang and
-/// Ravishankar, Resch).
-fn score(client: u64, seed: u64, weight: f64) -> f64 {
-    // A half more: never 0, never 1, and exact as a float.
-    let drawn = u32::try_from(mix(client ^ seed) >> 32).unwrap_or_default();
-    let uniform = (f64::from(drawn) + 0.5) / (f64::from(u32::MAX) + 1.0);
-    weight / -uniform.ln()
-}
-
 fn digest(bytes: &[u8]) -> u64 {
     let mut hasher = Fnv::default();
     hasher.write(bytes);
     mix(hasher.finish())
-}
-
-/// The finish of `SplitMix64`.
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

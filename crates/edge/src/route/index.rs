@@ -1,36 +1,16 @@
 //! Routes of one host by path: hashed where the path is known, in order where it is not.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 
 use crate::config::route::{PathRule, Segment};
+use crate::hashing::Fnv;
 
 /// A map whose keys come from the config alone, so that no stranger can make them collide.
 pub(super) type Map<V> = HashMap<Box<str>, V, BuildHasherDefault<Fnv>>;
 
 /// Position of a route in the file.
 pub(super) type Id = u32;
-
-/// FNV-1a: a few instructions for the short texts that hosts and paths are.
-pub(super) struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Fnv {
-        Fnv(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Hasher for Fnv {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-}
 
 /// Routes by path; every list is in the order of the file.
 #[derive(Debug, Default)]

@@ -7,6 +7,7 @@ pub(crate) mod frames;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use forebay_edge::config::admit::Admit;
@@ -16,7 +17,14 @@ use forebay_edge::listen::{Entrance, Handler, run};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use http_body_util::BodyExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_rustls::TlsConnector;
+
+/// The only request of its connection.
+pub(crate) const LAST_GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 /// A server under test.
 pub(crate) struct Server {
@@ -64,6 +72,38 @@ where
     });
 }
 
+/// How many requests each of two cores served while `visit` ran; the drain begins behind it.
+pub(crate) fn served_by_two<F: Future<Output = ()>>(
+    entrance: &Arc<Entrance>,
+    check: fn(&Exchange),
+    visit: F,
+) -> [usize; 2] {
+    let drain = Drain::default();
+    let counts = [Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0))];
+    std::thread::scope(|scope| {
+        for (core, count) in counts.iter().enumerate() {
+            let (entrance, drain, count) = (Arc::clone(entrance), drain.clone(), Arc::clone(count));
+            scope.spawn(move || {
+                let handler = move |exchange: Exchange| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    check(&exchange);
+                    echo(exchange)
+                };
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                runtime.expect("a runtime starts").block_on(run(core, entrance, handler, drain));
+            });
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime starts").block_on(async {
+            visit.await;
+            drain.begin();
+            let left = drain.finished(clock::now() + Duration::from_secs(10)).await;
+            assert_eq!(left, 0);
+        });
+    });
+    counts.map(|count| count.load(Ordering::Relaxed))
+}
+
 /// Answers with method, path and content.
 pub(crate) async fn echo(exchange: Exchange) -> Answer {
     let path = exchange.head.uri.path().to_owned();
@@ -74,6 +114,36 @@ pub(crate) async fn echo(exchange: Exchange) -> Answer {
         }
         Err(error) => Answer::from(&error),
     }
+}
+
+pub(crate) fn der(certificate: &Certificate) -> CertificateDer<'static> {
+    match certificate {
+        Certificate::Pem { chain, .. } => {
+            CertificateDer::from_pem_slice(chain.as_bytes()).expect("PEM")
+        }
+        Certificate::Files { .. } => panic!("it is made in memory"),
+    }
+}
+
+/// A client that trusts these certificates.
+pub(crate) fn trusting(
+    certificates: &[&Certificate],
+    versions: &[&'static SupportedProtocolVersion],
+    protocols: &[&str],
+) -> TlsConnector {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates {
+        roots.add(der(certificate)).expect("an anchor");
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.enable_early_data = true;
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Waits until `is_true`, at most some seconds.

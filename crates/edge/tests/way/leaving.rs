@@ -79,14 +79,18 @@ fn a_client_that_leaves_a_quiet_stream_gives_its_place_back() {
     );
 }
 
-#[test]
-fn who_leaves_takes_nothing_from_those_who_wait_for_the_same() {
-    let slow: Answers = Arc::new(|_| {
+/// What may be stored, after a while.
+fn slow() -> Answers {
+    Arc::new(|_| {
         let answer = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nhi";
         (Duration::from_millis(200), answer.into())
-    });
+    })
+}
+
+#[test]
+fn who_leaves_takes_nothing_from_those_who_wait_for_the_same() {
     with_world(
-        slow,
+        slow(),
         |_| {},
         |world| async move {
             let first = asks(&world, GET).await;
@@ -120,12 +124,8 @@ async fn asks_and_leaves(world: &World, message: &str) {
 
 #[test]
 fn what_all_who_waited_have_left_is_stored_for_those_who_come() {
-    let slow: Answers = Arc::new(|_| {
-        let answer = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 2\r\n\r\nhi";
-        (Duration::from_millis(200), answer.into())
-    });
     with_world(
-        slow,
+        slow(),
         |_| {},
         |world| async move {
             asks_and_leaves(&world, GET).await;

@@ -117,32 +117,33 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         }
         "/reload" => {
             question::<serde_json::Value>(exchange).await?;
-            match desk.reloader.reload(desk).await {
-                Ok(said) => Ok(data(&json!({ "said": said }))),
-                Err(why) => Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, &why)),
-            }
+            let said = desk.reloader.reload(desk).await;
+            said.map(|said| data(&json!({ "said": said }))).map_err(unfit)
         }
         "/mark" => {
             let Mark { what, who } = question(exchange).await?;
-            act::mark(&desk.edge, &who, &what)
-                .map(|entry| data(&entry))
-                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
+            act::mark(&desk.edge, &who, &what).map(|entry| data(&entry)).map_err(unfit)
         }
         "/cache/purge" => purge(desk, question(exchange).await?).await,
         "/maintenance" => {
             let asked: Maintenance = question(exchange).await?;
             act::maintenance(&desk.edge, asked.route.as_deref(), asked.on)
                 .map(|()| data(&json!({ "closed": view::status(&desk.edge).maintenance })))
-                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
+                .map_err(unfit)
         }
         "/cache/why" => {
             let asked: Why = question(exchange).await?;
             act::why(&desk.edge, &asked.url, &asked.fields, asked.from)
                 .map(|why| data(&why))
-                .map_err(|why| refuse(StatusCode::UNPROCESSABLE_ENTITY, &why))
+                .map_err(unfit)
         }
         _ => Err(refuse(StatusCode::NOT_FOUND, "no such page; see `forebay status --help`")),
     }
+}
+
+/// The question is understood and asks for what cannot be.
+fn unfit(why: impl AsRef<str>) -> Answer {
+    refuse(StatusCode::UNPROCESSABLE_ENTITY, why.as_ref())
 }
 
 async fn purge(desk: &Desk, asked: Purge) -> Result<Answer, Answer> {
@@ -150,7 +151,7 @@ async fn purge(desk: &Desk, asked: Purge) -> Result<Answer, Answer> {
     let effect = if asked.soft { act::Effect::Stale } else { act::Effect::Gone };
     let Purge { urls, prefixes, hosts, tags, everything, .. } = asked;
     let wish = act::Wish { urls, prefixes, hosts, tags, everything };
-    let purged = act::purge_aside(&desk.edge, wish, effect, mode, "operator".into()).await;
+    let purged = act::purge_aside(&desk.edge, wish, effect, mode, operator()).await;
     let purged = purged.map_err(|error| {
         let status = match error {
             act::PurgeError::Wish(_) => StatusCode::UNPROCESSABLE_ENTITY,

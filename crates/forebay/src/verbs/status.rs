@@ -103,7 +103,6 @@ fn write_routes(
     )?;
     for route in &now.routes {
         let old = before.and_then(|b| b.routes.iter().find(|old| old.name == route.name));
-        let since = |new: u64, old: Option<u64>| new.saturating_sub(old.unwrap_or(0));
         let requests = since(route.requests, old.map(|o| o.requests));
         let hits = since(route.hits + route.stale, old.map(|o| o.hits + o.stale));
         writeln!(
@@ -135,7 +134,6 @@ fn write_rates(
     writeln!(out, "{:<18} {:>8} {:>9}", "rate", "in/s", "refused")?;
     for limit in &now.rates {
         let old = before.and_then(|b| b.rates.iter().find(|old| old.name == limit.name));
-        let since = |new: u64, old: Option<u64>| new.saturating_sub(old.unwrap_or(0));
         let only_counts = if limit.enforces { "" } else { "  not enforced" };
         writeln!(
             out,
@@ -186,9 +184,7 @@ fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
 
 fn write_changes(out: &mut String, now: &Status) -> std::fmt::Result {
     if let Some(mark) = &now.mark {
-        let at = UNIX_EPOCH + Duration::from_millis(mark.at_ms);
-        let ago = clock::wall().duration_since(at).unwrap_or_default();
-        writeln!(out, "{}, by {}, {} ago", mark.what, mark.who, span(ago.as_secs()))?;
+        writeln!(out, "{}, by {}, {}", mark.what, mark.who, ago(mark.at_ms))?;
     }
     if !now.journal.is_empty() {
         writeln!(out, "newest changes")?;
@@ -209,9 +205,18 @@ fn state(server: &ServerView) -> &str {
 
 /// What went wrong, and how long ago: a server that is well again keeps its last error.
 fn error(error: &LastError) -> String {
-    let at = UNIX_EPOCH + Duration::from_millis(error.at_ms);
+    format!("{}: {}", ago(error.at_ms), error.what)
+}
+
+fn ago(at_ms: u64) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(at_ms);
     let ago = clock::wall().duration_since(at).unwrap_or_default();
-    format!("{} ago: {}", span(ago.as_secs()), error.what)
+    format!("{} ago", span(ago.as_secs()))
+}
+
+/// What a counter has grown by since the look before.
+fn since(new: u64, old: Option<u64>) -> u64 {
+    new.saturating_sub(old.unwrap_or(0))
 }
 
 fn count(number: u64, of: &str) -> String {

@@ -7,7 +7,6 @@
 mod buckets;
 mod standing;
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -21,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use self::buckets::{Buckets, Drawn, Pace};
 pub use self::standing::Standing;
 use crate::config::rate::{Rate, RateKey};
-use crate::exchange::{Exchange, cookies};
+use crate::exchange::{Exchange, cookie, network};
 
 /// After so long without a refusal the next one stands in the journal.
 const QUIET: Duration = Duration::from_secs(60);
@@ -184,29 +183,13 @@ impl Meter {
             RateKey::Everybody => return running.buckets.take((), *pace, now_us),
             RateKey::Address => None,
             RateKey::Field(name) => fields.get(name).map(http::HeaderValue::as_bytes),
-            RateKey::Cookie(name) => cookies(fields)
-                .find(|(cookie, _)| *cookie == name.as_bytes())
-                .map(|(_, value)| value),
+            RateKey::Cookie(name) => cookie(fields, name),
         };
         if let Some(said) = said {
             return running.buckets.take(said, *pace, now_us);
         }
-        running.buckets.take(self.network(exchange.client.address), *pace, now_us)
-    }
-
-    fn network(&self, address: IpAddr) -> IpAddr {
-        match address.to_canonical() {
-            IpAddr::V4(address) => {
-                let host_bits = 32_u32.saturating_sub(self.rate.ipv4_prefix.into());
-                let mask = u32::MAX.checked_shl(host_bits).unwrap_or(0);
-                Ipv4Addr::from_bits(address.to_bits() & mask).into()
-            }
-            IpAddr::V6(address) => {
-                let host_bits = 128_u32.saturating_sub(self.rate.ipv6_prefix.into());
-                let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
-                Ipv6Addr::from_bits(address.to_bits() & mask).into()
-            }
-        }
+        let client = network(exchange.client.address, rate.ipv4_prefix, rate.ipv6_prefix);
+        running.buckets.take(client, *pace, now_us)
     }
 
     /// The first refusal after a while stands in the journal.

@@ -6,32 +6,33 @@ use super::Meter;
 use super::buckets::Drawn;
 use crate::error::{Error, ErrorKind};
 
-/// What the rates of a route say of a request.
+/// What the rates of a route say of a request, in their order, up to the one that refuses it.
 #[derive(Debug, Default)]
-pub struct Standing(Vec<(Arc<Meter>, Drawn)>);
+pub struct Standing {
+    drawn: Vec<Drawn>,
+    is_refused: bool,
+}
 
 impl Standing {
     /// Room for this many.
     pub(super) fn of(rates: usize) -> Standing {
-        Standing(Vec::with_capacity(rates))
+        Standing { drawn: Vec::with_capacity(rates), is_refused: false }
     }
 
     /// Adds what one more says.
-    pub(super) fn push(&mut self, meter: &Arc<Meter>, drawn: Drawn) {
-        self.0.push((Arc::clone(meter), drawn));
+    pub(super) fn push(&mut self, meter: &Meter, drawn: Drawn) {
+        self.drawn.push(drawn);
+        self.is_refused = meter.rate.enforces && matches!(drawn, Drawn::Empty { .. });
     }
 
     /// True if a rate that is enforced has no request left.
     pub(super) fn is_refused(&self) -> bool {
-        let last = self.0.last();
-        last.is_some_and(|(meter, drawn)| {
-            meter.rate.enforces && matches!(drawn, Drawn::Empty { .. })
-        })
+        self.is_refused
     }
 
     /// The refusal, if it is one.
     pub fn verdict(&self) -> Result<(), Error> {
-        if self.is_refused() {
+        if self.is_refused {
             return Err(Error::new(ErrorKind::RateLimited, "more requests than the rate allows"));
         }
         Ok(())
@@ -39,17 +40,16 @@ impl Standing {
 
     /// Seconds until the next request is let in, if this one was not.
     pub fn retry_after(&self) -> Option<u64> {
-        match self.0.last() {
-            Some((_, Drawn::Empty { next_in_us, .. })) if self.is_refused() => {
-                Some(seconds(*next_in_us))
-            }
+        match self.drawn.last() {
+            Some(Drawn::Empty { next_in_us, .. }) if self.is_refused => Some(seconds(*next_in_us)),
             _ => None,
         }
     }
 
-    /// Value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10 §4); nothing if no rate tells.
-    pub fn write_limit(&self, out: &mut Vec<u8>) {
-        for (at, (meter, drawn)) in self.announced().enumerate() {
+    /// Value of `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10 §4); nothing if no rate tells. The
+    /// meters are those that were asked.
+    pub fn write_limit(&self, meters: &[Arc<Meter>], out: &mut Vec<u8>) {
+        for (at, (meter, drawn)) in self.announced(meters).enumerate() {
             let (left, full_in_us) = match *drawn {
                 Drawn::Taken { left, full_in_us, .. } => (left, full_in_us),
                 Drawn::Empty { full_in_us, .. } => (0, full_in_us),
@@ -60,8 +60,8 @@ impl Standing {
     }
 
     /// Value of `RateLimit-Policy` (the same draft, §3).
-    pub fn write_policy(&self, out: &mut Vec<u8>) {
-        for (at, (meter, _)) in self.announced().enumerate() {
+    pub fn write_policy(&self, meters: &[Arc<Meter>], out: &mut Vec<u8>) {
+        for (at, (meter, _)) in self.announced(meters).enumerate() {
             separate(out, at);
             let (name, quota, window_s) = meter.quota();
             item(out, name, ("q", u64::from(quota)), ("w", window_s));
@@ -69,12 +69,16 @@ impl Standing {
     }
 
     /// True if an answer tells of it.
-    pub fn is_announced(&self) -> bool {
-        self.announced().next().is_some()
+    pub fn is_announced(&self, meters: &[Arc<Meter>]) -> bool {
+        self.announced(meters).next().is_some()
     }
 
-    fn announced(&self) -> impl Iterator<Item = &(Arc<Meter>, Drawn)> {
-        self.0.iter().filter(|(meter, _)| meter.rate.announces && meter.rate.enforces)
+    fn announced<'s>(
+        &'s self,
+        meters: &'s [Arc<Meter>],
+    ) -> impl Iterator<Item = (&'s Meter, &'s Drawn)> {
+        let asked = meters.iter().map(|meter| &**meter).zip(&self.drawn);
+        asked.filter(|(meter, _)| meter.rate.announces && meter.rate.enforces)
     }
 }
 

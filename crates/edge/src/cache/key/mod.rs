@@ -29,8 +29,10 @@ pub struct KeySource<'a> {
     pub scheme: Scheme,
     /// Host and port, lower case.
     pub authority: &'a str,
-    /// Path and query.
-    pub uri: &'a Uri,
+    /// Path.
+    pub path: &'a str,
+    /// Query, without its question mark.
+    pub query: Option<&'a str>,
     /// End-to-end fields of the request.
     pub fields: &'a HeaderMap,
 }
@@ -50,11 +52,11 @@ pub fn primary_key<'a>(
     key.extend_from_slice(source.scheme.as_str().as_bytes());
     key.extend_from_slice(b"://");
     key.extend_from_slice(source.authority.as_bytes());
-    key.extend_from_slice(source.uri.path().as_bytes());
+    key.extend_from_slice(source.path.as_bytes());
     let policy = policy.filter(|policy| stores(policy));
     let query = match policy {
-        Some(policy) => query::shown(source.uri.query(), &policy.key),
-        None => source.uri.query().map(Cow::Borrowed),
+        Some(policy) => query::shown(source.query, &policy.key),
+        None => source.query.map(Cow::Borrowed),
     };
     if let Some(query) = &query {
         key.push(b'?');
@@ -160,7 +162,7 @@ pub enum Stripped {
 pub fn stripped(source: KeySource<'_>, policy: Option<&Policy>) -> Vec<Stripped> {
     let Some(policy) = policy.filter(|policy| stores(policy)) else { return Vec::new() };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let parameters = query::dropped(source.uri.query().unwrap_or_default(), &policy.key);
+    let parameters = query::dropped(source.query.unwrap_or_default(), &policy.key);
     let mut all: Vec<Stripped> = parameters.map(Stripped::Parameter).collect();
     if !policy.key.fields.contains(&COOKIE) {
         let is_kept = |name: &[u8]| policy.key.cookies.iter().any(|kept| kept.as_bytes() == name);

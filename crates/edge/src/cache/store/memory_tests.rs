@@ -229,17 +229,9 @@ fn what_is_asked_for_often_survives_a_scan() {
     assert!(statistics.bytes <= statistics.capacity_bytes, "{statistics:?}");
 }
 
-#[test]
-fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
-    let memory = Memory::new(1 << 20, 64 << 10);
+/// So many rounds while two threads fill.
+pub(super) fn raced(fill: impl Fn() + Sync, mut round: impl FnMut(u32)) {
     let is_over = AtomicBool::new(false);
-    // Each object carries the ticket of its fill in place of the time.
-    let fill = || {
-        let ticket = memory.ticket();
-        let fields = HeaderMap::new();
-        let object = plain("a").with_fields(&fields, ticket.0, fresh()).unwrap();
-        drop(memory.insert(ticket, object));
-    };
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -248,20 +240,33 @@ fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
                 }
             });
         }
-        for round in 0..2_000 {
-            let purged_at = if round % 2 == 0 {
-                memory.remove(b"a");
-                *memory.stripe_of(b"a")
-            } else {
-                let purge = memory.begin_purge(Selection::everything(), Effect::Gone, 0);
-                memory.finish_purge(&purge);
-                purge.id
-            };
-            if let Some(object) = found(&memory, "a") {
-                assert!(object.stored_at_ms() >= purged_at, "round {round}");
-            }
-        }
+        (0..2_000).for_each(&mut round);
         is_over.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
+    let memory = Memory::new(1 << 20, 64 << 10);
+    // Each object carries the ticket of its fill in place of the time.
+    let fill = || {
+        let ticket = memory.ticket();
+        let fields = HeaderMap::new();
+        let object = plain("a").with_fields(&fields, ticket.0, fresh()).unwrap();
+        drop(memory.insert(ticket, object));
+    };
+    raced(fill, |round| {
+        let purged_at = if round % 2 == 0 {
+            memory.remove(b"a");
+            *memory.stripe_of(b"a")
+        } else {
+            let purge = memory.begin_purge(Selection::everything(), Effect::Gone, 0);
+            memory.finish_purge(&purge);
+            purge.id
+        };
+        if let Some(object) = found(&memory, "a") {
+            assert!(object.stored_at_ms() >= purged_at, "round {round}");
+        }
     });
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +9,7 @@ use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use super::memory_tests::raced;
 use super::*;
 use crate::cache::rules::{Freshness, Rule};
 use crate::cache::tags::{SURROGATE_KEY, Tag};
@@ -197,7 +197,6 @@ fn encodings_go_with_their_object_and_bear_no_tags() {
 #[test]
 fn no_purge_is_lost_however_fills_and_purges_race() {
     let memory = memory();
-    let is_over = AtomicBool::new(false);
     let fill = || {
         let ticket = memory.ticket();
         // Each object carries the ticket of its fill in place of the time.
@@ -205,24 +204,14 @@ fn no_purge_is_lost_however_fills_and_purges_race() {
         let object = object.with_fields(&object.fields(), ticket.0, object.freshness());
         drop(memory.insert(ticket, object.expect("it fits")));
     };
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    fill();
-                }
-            });
+    raced(fill, |round| {
+        let purge = memory.begin_purge(by_tag("one"), Effect::Gone, 0);
+        if round % 2 == 0 {
+            memory.finish_purge(&purge);
         }
-        for round in 0..2_000 {
-            let purge = memory.begin_purge(by_tag("one"), Effect::Gone, 0);
-            if round % 2 == 0 {
-                memory.finish_purge(&purge);
-            }
-            if let Some(Found::Object(object)) = memory.find(b"a") {
-                assert!(object.stored_at_ms() >= purge.id, "round {round}");
-            }
+        if let Some(Found::Object(object)) = memory.find(b"a") {
+            assert!(object.stored_at_ms() >= purge.id, "round {round}");
         }
-        is_over.store(true, Ordering::Relaxed);
     });
 }
 

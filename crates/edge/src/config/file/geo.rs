@@ -6,7 +6,6 @@ use http::{HeaderName, StatusCode};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::SetBy;
 use super::problem::Wrong;
 use super::reader::{Reader, Section};
 use super::reference::GEO;
@@ -14,10 +13,7 @@ use super::setting::{Setting, text, written};
 use super::terms::Host;
 use crate::config::geo::Geo;
 use crate::config::route::{Action, HostRule, Route};
-use crate::exchange::Country;
-
-/// What fields that say where a client is begin with.
-const VIEWER: &str = "cloudfront-viewer-";
+use crate::exchange::{Country, VIEWER};
 
 const DATABASE_HINT: &str =
     "name a database:\n\n  [geo]\n  database = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"";
@@ -54,21 +50,7 @@ fn databases<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<PathBuf>
 fn domains<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<(Country, String)> {
     const KEY: &str = "domains";
     const HINT: &str = "write `{ DE = \"shop.de\", FR = \"shop.fr\" }`";
-    let Some(given) = section.given(KEY) else {
-        reader.note(format!("{}.{KEY}", section.path), "{}".into(), SetBy::Default);
-        return Vec::new();
-    };
-    reader.note_given(section, KEY, given);
-    let Some(entries) = given.entries() else {
-        let got = written(given.value.get_ref());
-        reader.refuse(
-            section,
-            KEY,
-            given,
-            Wrong::new(format!("is not a table: `{got}`")).hint(HINT),
-        );
-        return Vec::new();
-    };
+    let Some((_, entries)) = reader.entries(section, KEY, HINT) else { return Vec::new() };
     let mut domains = Vec::new();
     for (code, at, entry) in entries {
         let country = code.parse().map_err(|_| {

@@ -122,9 +122,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let origins = origins::read(&mut reader);
     let known = routes::Known { policies: &policies, rates: &rates, origins: &origins };
     let routes = routes::read(&mut reader, &known);
-    let used = routes.iter().flat_map(|route| &route.rates);
-    let used: Vec<_> = used.map(|rate| rate.name.clone()).collect();
-    rates::check_used(&mut reader, &rates, &used);
+    rates::check_used(&mut reader, &rates, &routes);
     geo::check_used(&mut reader, &geo, &routes);
     let (problems, values) = reader.finish();
     if !problems.is_empty() {

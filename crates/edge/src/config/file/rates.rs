@@ -12,6 +12,7 @@ use super::setting::{Positive, within};
 use crate::config::rate::{
     KEYS, LEAST_INTERVAL, LEAST_KEYS, LONGEST_REFILL, MOST_KEYS, PER, Rate, RateKey,
 };
+use crate::config::route::Route;
 
 /// All rates by name.
 pub(super) type Rates = BTreeMap<String, Arc<Rate>>;
@@ -78,12 +79,14 @@ fn refill(rate: &Rate) -> Option<Duration> {
 }
 
 /// A limit that no route names limits nothing, and nobody would see that.
-pub(super) fn check_used(reader: &mut Reader<'_>, rates: &Rates, used: &[String]) {
+pub(super) fn check_used(reader: &mut Reader<'_>, rates: &Rates, routes: &[Route]) {
     if !reader.is_clean() {
         return;
     }
     for (name, section) in &reader.named(&RATE) {
-        if rates.contains_key(*name) && !used.iter().any(|used| used == name) {
+        if rates.contains_key(*name)
+            && !routes.iter().flat_map(|route| &route.rates).any(|rate| rate.name == *name)
+        {
             let wrong = Wrong::new(format!("no route has the rate `{name}`"))
                 .hint(format!("write `rates = [\"{name}\"]` into a `[[route]]`, or remove it"));
             reader.refuse_section(section, wrong);

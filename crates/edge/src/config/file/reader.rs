@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::problem::{Lines, Problem, Problems, Wrong, list, place, suggest};
 use super::reference::{SECTIONS, Section as Doc};
-use super::setting::Setting;
+use super::setting::{Setting, written};
 use super::{Layer, Machine, SetBy, Source, Value};
 
 /// A layer, parsed.
@@ -221,6 +221,27 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// A table whose keys are names of the operator's own: the value, and its entries. Without one, `None`.
+    pub(super) fn entries(
+        &mut self,
+        section: &Section<'t>,
+        key: &'static str,
+        hint: &str,
+    ) -> Option<(Given<'t>, Vec<Entry<'t>>)> {
+        let Some(given) = section.given(key) else {
+            self.note(format!("{}.{key}", section.path), "{}".into(), SetBy::Default);
+            return None;
+        };
+        self.note_given(section, key, given);
+        let entries = given.entries();
+        if entries.is_none() {
+            let got = written(given.value.get_ref());
+            let wrong = Wrong::new(format!("is not a table: `{got}`")).hint(hint);
+            self.refuse(section, key, given, wrong);
+        }
+        entries.map(|entries| (given, entries))
+    }
+
     /// Remembers a value and its origin.
     pub(super) fn note(&mut self, key: String, text: String, set_by: SetBy) {
         self.values.push(Value { key, text, set_by });
@@ -333,6 +354,9 @@ impl<'t> Table<'t> {
     }
 }
 
+/// A key of a table, where it stands, and its value.
+pub(super) type Entry<'t> = (&'t str, usize, Given<'t>);
+
 impl<'t> Given<'t> {
     /// The items of a list; one value alone is a list of one.
     pub(super) fn items(self) -> Vec<Given<'t>> {
@@ -343,7 +367,7 @@ impl<'t> Given<'t> {
     }
 
     /// Keys and values of a table.
-    pub(super) fn entries(self) -> Option<Vec<(&'t str, usize, Given<'t>)>> {
+    pub(super) fn entries(self) -> Option<Vec<Entry<'t>>> {
         let table = self.value.get_ref().as_table()?;
         let entry = |(key, value): (&'t Spanned<_>, &'t Spanned<DeValue<'t>>)| {
             let name: &'t std::borrow::Cow<'t, str> = key.get_ref();

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::SetBy;
 use super::problem::Wrong;
 use super::reader::{Given, Reader, Section};
 use super::reference::FILES;
-use super::setting::{OrOff, Setting, written};
+use super::setting::{OrOff, Setting};
 use crate::config::route::{Files, INDEX};
 
 /// A folder, or a table with one.
@@ -45,17 +44,7 @@ pub(super) fn sendfile<'t>(
 ) -> Vec<(String, PathBuf)> {
     const KEY: &str = "sendfile";
     const HINT: &str = "write `{ \"/protected/\" = \"/srv/files\" }`";
-    let Some(given) = section.given(KEY) else {
-        reader.note(format!("{}.{KEY}", section.path), "{}".into(), SetBy::Default);
-        return Vec::new();
-    };
-    reader.note_given(section, KEY, given);
-    let Some(entries) = given.entries() else {
-        let got = written(given.value.get_ref());
-        let wrong = Wrong::new(format!("is not a table: `{got}`")).hint(HINT);
-        reader.refuse(section, KEY, given, wrong);
-        return Vec::new();
-    };
+    let Some((given, entries)) = reader.entries(section, KEY, HINT) else { return Vec::new() };
     let mut folders = Vec::new();
     for (prefix, at, entry) in entries {
         let is_prefix = prefix.starts_with('/') && prefix.ends_with('/');

@@ -206,21 +206,7 @@ fn named_values<'t>(
     key: &'static str,
 ) -> Vec<NamedValue> {
     const HINT: &str = "write `{ name = \"value\" }`, or `{ name = true }` for any value";
-    let Some(given) = section.given(key) else {
-        reader.note(format!("{}.{key}", section.path), "{}".into(), SetBy::Default);
-        return Vec::new();
-    };
-    reader.note_given(section, key, given);
-    let Some(entries) = given.entries() else {
-        let got = written(given.value.get_ref());
-        reader.refuse(
-            section,
-            key,
-            given,
-            Wrong::new(format!("is not a table: `{got}`")).hint(HINT),
-        );
-        return Vec::new();
-    };
+    let Some((given, entries)) = reader.entries(section, key, HINT) else { return Vec::new() };
     let mut values = Vec::new();
     for (name, at, entry) in entries {
         let name = match (key, field_name(name)) {
@@ -440,17 +426,7 @@ fn error_pages<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> BTreeMap<u
     const KEY: &str = "error_pages";
     const HINT: &str = "write `{ 503 = \"pages/503.html\" }` or `{ 5xx = \"pages/error.html\" }`";
     let mut pages = BTreeMap::new();
-    let Some(given) = section.given(KEY) else {
-        reader.note(format!("{}.{KEY}", section.path), "{}".into(), SetBy::Default);
-        return pages;
-    };
-    reader.note_given(section, KEY, given);
-    let Some(entries) = given.entries() else {
-        let got = written(given.value.get_ref());
-        let wrong = Wrong::new(format!("is not a table: `{got}`")).hint(HINT);
-        reader.refuse(section, KEY, given, wrong);
-        return pages;
-    };
+    let Some((given, entries)) = reader.entries(section, KEY, HINT) else { return pages };
     // A class first, so that a single status overrides it whatever the order of the file.
     let (classes, singles): (Vec<_>, Vec<_>) =
         entries.into_iter().partition(|(status, ..)| status.ends_with("xx"));

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::SetBy;
 use super::problem::{Wrong, suggest};
 use super::reader::{Given, Reader, Section};
 use super::setting::{Setting, word, written};
@@ -21,19 +20,10 @@ pub(super) fn read<'t>(
     origins: &[Arc<Origin>],
 ) -> Option<Split> {
     let sticky = sticky(reader, section);
-    let Some(given) = section.given("split") else {
-        reader.note(format!("{}.split", section.path), "{}".into(), SetBy::Default);
-        return None;
-    };
-    reader.note_given(section, "split", given);
+    let (given, entries) = reader.entries(section, "split", HINT)?;
     let Action::Forward(own) = action else {
         let wrong = Wrong::new("has no effect on a route that asks no origin");
         reader.refuse(section, "split", given, wrong.hint("leave it out, or write `origin`"));
-        return None;
-    };
-    let Some(entries) = given.entries() else {
-        let wrong = Wrong::new(format!("is not a table: `{}`", written(given.value.get_ref())));
-        reader.refuse(section, "split", given, wrong.hint(HINT));
         return None;
     };
     let mut shares = Vec::new();
@@ -82,7 +72,7 @@ fn share(
     whole.ok_or_else(wrong)
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Cookie,
     Address,
@@ -98,8 +88,7 @@ impl Setting for Kind {
     }
 
     fn show(&self) -> String {
-        let is_it = |kind: &Kind| std::mem::discriminant(kind) == std::mem::discriminant(self);
-        let word = KINDS.iter().find(|(_, kind)| is_it(kind)).map_or("", |(word, _)| word);
+        let word = KINDS.iter().find(|(_, kind)| kind == self).map_or("", |(word, _)| word);
         format!("\"{word}\"")
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Connection<S> {
     /// First byte of the head that is read, if it did not come in one piece.
     pub(super) head_began: Option<Instant>,
     pub(super) writer: Writer,
-    progress: Option<Progress>,
+    pub(super) progress: Option<Progress>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -186,13 +186,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Bytes that the client's socket has taken.
     pub(super) fn taken(&self) -> u64 {
         self.progress.as_ref().map_or_else(|| self.writer.written(), Progress::bytes)
-    }
-
-    /// Tries the next write whatever the socket has said.
-    pub(super) fn prod(&self) {
-        if let Some(progress) = &self.progress {
-            progress.prod();
-        }
     }
 
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

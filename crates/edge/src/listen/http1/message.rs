@@ -15,7 +15,7 @@ use super::head::RequestHead;
 use super::write::Fate;
 use crate::error::ErrorKind;
 use crate::exchange::{Answer, Client};
-use crate::listen::blocked::{Blocked, Verdict};
+use crate::listen::blocked::Blocked;
 use crate::listen::{Coming, Handler, Reply};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -118,10 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 let taken = self.taken();
                 let blocked = blocked.get_or_insert_with(|| Blocked::new(taken, limit));
-                match ready!(blocked.poll(taken, limit, context)) {
-                    Verdict::Prod => self.prod(),
-                    Verdict::Over => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-                }
+                ready!(blocked.poll(taken, limit, self.progress.as_ref(), context))?;
             }
         })
         .await

@@ -9,8 +9,9 @@ use http_body::Body as HttpBody;
 
 use super::frame::{self, Code, MAX_PAYLOAD, flag, kind};
 use super::head::is_hop_by_hop;
+use super::patience::LEAST_RATE;
 use super::priority::Priority;
-use super::stream::{Asked, Content, Piece, Progress};
+use super::stream::{Content, Opening, Piece, Progress};
 use super::streams::{Streams, find};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -26,8 +27,8 @@ enum Follows {
 impl<H: Handler> Streams<H> {
     /// Answers a request whose client has said all, without making a stream of it if the whole answer
     /// can go out now.
-    pub(super) fn answer_at_once(&mut self, asked: Asked, answer: Answer) {
-        let Asked { id, is_head, .. } = asked;
+    pub(super) fn answer_at_once(&mut self, opening: Opening, answer: Answer) {
+        let Opening { id, is_head, .. } = opening;
         let small = match &answer.body {
             Body::Empty => Some(0),
             Body::Whole(bytes) => Some(bytes.len()),
@@ -38,7 +39,7 @@ impl<H: Handler> Streams<H> {
             *length <= MAX_PAYLOAD && of_window(*length) <= window
         };
         let Some(length) = small.filter(fits) else {
-            let stream = self.new_stream(asked);
+            let stream = self.new_stream(opening);
             self.open.push(stream);
             self.begin_answer(id, answer);
             return;
@@ -52,7 +53,7 @@ impl<H: Handler> Streams<H> {
             self.output.push_content(bytes);
             self.window -= of_window(length);
         }
-        self.patience.earn(length);
+        self.patience.earn(length as u64, LEAST_RATE);
         self.budget.answered();
         self.budget.sent(length);
     }
@@ -211,8 +212,8 @@ impl<H: Handler> Streams<H> {
         let taken = of_window(sent);
         stream.window -= taken;
         self.window -= taken;
-        stream.patience.earn(sent);
-        self.patience.earn(sent);
+        stream.patience.earn(sent as u64, LEAST_RATE);
+        self.patience.earn(sent as u64, LEAST_RATE);
         self.budget.sent(sent);
         if is_last {
             self.finish(id);

@@ -1,6 +1,7 @@
 //! Drives one HTTP/2 connection: socket, deadlines, drain.
 
 use std::future::poll_fn;
+use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::inbound::Fault;
 use super::session::Session;
 use super::streams::{self, Work};
 use crate::listen::Handler;
-use crate::listen::blocked::{Blocked, Verdict};
+use crate::listen::blocked::Blocked;
 use crate::listen::deadline::Deadline;
 use crate::listen::http1::FRESH_GRACE;
 use crate::listen::io::{Socket, Stream, linger};
@@ -195,13 +196,8 @@ impl<S: Stream, H: Handler> Connection<S, H> {
     fn tend_deadlines(&mut self, context: &mut Context<'_>) -> Step {
         match self.poll_blocked(context) {
             Poll::Pending => {}
-            Poll::Ready(Verdict::Over) => return Step::End(End::Stalled),
-            Poll::Ready(Verdict::Prod) => {
-                if let Some(progress) = &self.progress {
-                    progress.prod();
-                }
-                return Step::Work;
-            }
+            Poll::Ready(Err(_)) => return Step::End(End::Stalled),
+            Poll::Ready(Ok(())) => return Step::Work,
         }
         if self.are_streams_stalled(context) {
             return match self
@@ -275,7 +271,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
 
     /// Ready when there is something to do because the client reads nothing though there is something
     /// to read.
-    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<Verdict> {
+    fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.session.streams.output.is_blocked() {
             self.blocked = None;
             return Poll::Pending;
@@ -286,7 +282,7 @@ impl<S: Stream, H: Handler> Connection<S, H> {
         let given = self.session.streams.output.written();
         let taken = self.progress.as_ref().map_or(given, Progress::bytes);
         let blocked = self.blocked.get_or_insert_with(|| Blocked::new(taken, limit));
-        blocked.poll(taken, limit, context)
+        blocked.poll(taken, limit, self.progress.as_ref(), context)
     }
 
     /// True if a client has held content back by a window for too long.

@@ -1,5 +1,7 @@
 //! From frames of content to whoever reads it, and the windows that go with it (RFC 9113 §5.2, §6.1).
 
+use http::HeaderMap;
+
 use super::frame::{self, Code, MAX_WINDOW, kind};
 use super::inbound::Fault;
 use super::stream::Progress;
@@ -36,7 +38,7 @@ impl<H: Handler> Streams<H> {
         };
         stream.room = room;
         if stream.passing.is_some() {
-            self.pass(id, counts);
+            self.let_pass(id, counts);
         } else {
             stream.credit += unread;
         }
@@ -50,14 +52,19 @@ impl<H: Handler> Streams<H> {
         taken.map_or_else(|WrongLength| self.break_stream(id, Code::PROTOCOL_ERROR), |_| Ok(()))
     }
 
-    pub(super) fn end_data(&mut self, id: u32) -> Result<(), Fault> {
+    /// A request's content is complete.
+    pub(super) fn end_content(
+        &mut self,
+        id: u32,
+        trailers: Option<HeaderMap>,
+    ) -> Result<(), Fault> {
         let Some(stream) = self.find(id) else { return Ok(()) };
         stream.has_ended = true;
         if stream.passing.is_some() {
             self.remove(id);
             return Ok(());
         }
-        match stream.feed.as_mut().map_or(Ok(()), |feed| feed.finish(None)) {
+        match stream.feed.as_mut().map_or(Ok(()), |feed| feed.finish(trailers)) {
             Ok(()) => Ok(()),
             Err(WrongLength) => self.break_stream(id, Code::PROTOCOL_ERROR),
         }

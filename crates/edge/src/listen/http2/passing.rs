@@ -37,11 +37,11 @@ impl<H: Handler> Streams<H> {
         // Its reader is told that there is no more, and its window is given back.
         let held = stream.feed.take().map_or(0, |feed| feed.held());
         self.grant(held);
-        self.pass(id, 0);
+        self.let_pass(id, 0);
     }
 
     /// A frame of content that nobody reads counts so many bytes.
-    pub(super) fn pass(&mut self, id: u32, counts: usize) {
+    pub(super) fn let_pass(&mut self, id: u32, counts: usize) {
         let Some(stream) = find(&mut self.open, id) else { return };
         let Some(passing) = &mut stream.passing else { return };
         let Some(left) = passing.left.checked_sub(counts) else {

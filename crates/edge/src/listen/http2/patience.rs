@@ -1,7 +1,7 @@
 //! How long a client may hold back by its windows what it has asked for.
 //!
-//! Waiting spends patience, what is taken earns it: a client that opens a window by a byte now and
-//! then moves, and would still hold all its streams for ever, with what they hold at the origin.
+//! A client that opens a window by a byte now and then moves, and would still hold all its streams for ever,
+//! with what they hold at the origin.
 //! When the window of a stream is short, that stream waits; when only the connection's is, the
 //! connection does, whatever share of it each stream gets: that is for the client's priorities to say.
 
@@ -11,52 +11,13 @@ use forebay_signals::clock;
 
 use super::frame::Code;
 use super::streams::{Left, Streams};
+use crate::config::listen::MIN_CONTENT_RATE;
 use crate::listen::Handler;
+use crate::listen::patience::Patience;
 
 /// Bytes a second that earn as much as waiting spends: the same that we ask of an upload unless
 /// told otherwise, and a quarter of what somebody gets who reads one kilobyte in a second.
-const LEAST_RATE: u32 = 240;
-
-/// The patience with one stream, or with all of them.
-#[derive(Debug, Default)]
-pub(super) struct Patience {
-    spent: Duration,
-    /// Since when it is spent, if it is.
-    since: Option<Instant>,
-}
-
-impl Patience {
-    /// A window holds content back from now on, unless it does already.
-    pub(super) fn wait(&mut self, now: Instant) {
-        self.since.get_or_insert(now);
-    }
-
-    /// No window does.
-    pub(super) fn pause(&mut self, now: impl FnOnce() -> Instant) {
-        if let Some(since) = self.since.take() {
-            self.spent += now().saturating_duration_since(since);
-        }
-    }
-
-    /// So many bytes were taken. More than was spent is never earned: who takes a megabyte at once
-    /// has not bought an hour.
-    pub(super) fn earn(&mut self, bytes: usize) {
-        if !self.spent.is_zero() {
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            self.spent = self.spent.saturating_sub(Duration::from_secs(1) * bytes / LEAST_RATE);
-        }
-    }
-
-    /// All that there was is taken.
-    pub(super) fn renew(&mut self) {
-        *self = Patience::default();
-    }
-
-    /// When it ends, if nothing is taken.
-    fn ends(&self, limit: Duration) -> Option<Instant> {
-        self.since.map(|since| since + limit.saturating_sub(self.spent))
-    }
-}
+pub(super) const LEAST_RATE: u32 = MIN_CONTENT_RATE;
 
 impl<H: Handler> Streams<H> {
     /// When the first patience ends.
@@ -108,14 +69,14 @@ mod tests {
 
     #[test]
     fn a_byte_now_and_then_runs_out_of_patience_and_a_slow_reader_does_not() {
-        let lasts = |bytes: usize, every: Duration| {
+        let lasts = |bytes: u64, every: Duration| {
             let (mut patience, mut now) = (Patience::default(), clock::now());
             (0..1_000).position(|_| {
                 patience.wait(now);
                 now += every;
                 let is_over = patience.ends(LIMIT).is_some_and(|ends| ends <= now);
                 patience.pause(|| now);
-                patience.earn(bytes);
+                patience.earn(bytes, LEAST_RATE);
                 is_over
             })
         };

@@ -7,7 +7,7 @@ use super::frame::Code;
 use super::head::{Builder, Refusal, RequestHead};
 use super::inbound::Fault;
 use super::priority::Priority;
-use super::stream::{Asked, Progress, Stream};
+use super::stream::{Opening, Progress, Stream};
 use super::streams::Streams;
 use super::{MAX_STREAMS, upload};
 use crate::error::Error;
@@ -103,24 +103,16 @@ impl<H: Handler> Streams<H> {
         let (Some(trailers), true) = (builder.finish_trailers(), ends) else {
             return self.break_stream(id, Code::PROTOCOL_ERROR);
         };
-        stream.has_ended = true;
-        if stream.passing.is_some() {
-            self.remove(id);
-            return Ok(());
-        }
-        match stream.feed.as_mut().map(|feed| feed.finish(Some(trailers))) {
-            Some(Err(_)) => self.break_stream(id, Code::PROTOCOL_ERROR),
-            _ => Ok(()),
-        }
+        self.end_content(id, Some(trailers))
     }
 
     fn begin_request(&mut self, id: u32, ends: bool, weight: usize, request: RequestHead) {
         let RequestHead { head, length, expects_continue, priority } = request;
-        let asked = Asked { id, is_head: head.method == Method::HEAD, priority, weight };
+        let opening = Opening { id, is_head: head.method == Method::HEAD, priority, weight };
         let (opened, body) = if ends {
             (None, Body::Empty)
         } else {
-            let mut stream = self.new_stream(asked);
+            let mut stream = self.new_stream(opening);
             let feeder = stream.waker(&self.wakes);
             let settings = &self.context.settings.http1;
             let (feed, body) = upload::open(length, expects_continue, feeder, settings);
@@ -128,20 +120,15 @@ impl<H: Handler> Streams<H> {
             stream.has_ended = false;
             (Some(stream), body)
         };
-        let reply = match (self.context.handler.call(self.exchange(head, body)), &opened) {
+        match (self.context.handler.call(self.exchange(head, body)), opened) {
             // Most requests: one that is answered at once never becomes a stream.
-            (Reply::Now(answer), None) => {
-                return self.answer_at_once(asked, answer);
-            }
-            (reply, _) => reply,
-        };
-        let mut stream = opened.unwrap_or_else(|| self.new_stream(asked));
-        match reply {
-            Reply::Now(answer) => {
+            (Reply::Now(answer), None) => self.answer_at_once(opening, answer),
+            (Reply::Now(answer), Some(stream)) => {
                 self.open.push(stream);
                 self.begin_answer(id, answer);
             }
-            Reply::Later(coming) => {
+            (Reply::Later(coming), opened) => {
+                let mut stream = opened.unwrap_or_else(|| self.new_stream(opening));
                 stream.answer = Progress::Waiting(coming);
                 self.open.push(stream);
                 self.poll_stream(id);
@@ -149,9 +136,9 @@ impl<H: Handler> Streams<H> {
         }
     }
 
-    pub(super) fn new_stream(&mut self, asked: Asked) -> Stream {
-        self.head_bytes += asked.weight;
-        Stream::new(asked, self.stream_window, self.context.drain.guard())
+    pub(super) fn new_stream(&mut self, opening: Opening) -> Stream {
+        self.head_bytes += opening.weight;
+        Stream::new(opening, self.stream_window, self.context.drain.guard())
     }
 
     /// Answers a head that cannot be a request of anybody.
@@ -160,7 +147,7 @@ impl<H: Handler> Streams<H> {
         tracing::debug!(kind = error.facts().label, error = %error, "request refused");
         let is_head = seen.method == Method::HEAD;
         let mut stream =
-            self.new_stream(Asked { id, is_head, priority: Priority::default(), weight });
+            self.new_stream(Opening { id, is_head, priority: Priority::default(), weight });
         stream.has_ended = ends;
         self.open.push(stream);
         let exchange = self.exchange(seen, Body::Empty);

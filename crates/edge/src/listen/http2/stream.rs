@@ -11,18 +11,18 @@ use http_body::{Body as HttpBody, Frame};
 
 use super::STREAM_WINDOW;
 use super::passing::Passing;
-use super::patience::Patience;
 use super::priority::Priority;
 use super::upload::Feed;
 use super::wakes::Wakes;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Body, BoxedBody};
 use crate::listen::io::caught;
+use crate::listen::patience::Patience;
 use crate::listen::{Coming, Counters};
 
 /// What is known of a stream before there is one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Asked {
+pub(super) struct Opening {
     pub(super) id: u32,
     pub(super) is_head: bool,
     pub(super) priority: Priority,
@@ -65,8 +65,8 @@ pub(super) enum Progress {
 }
 
 impl Stream {
-    pub(super) fn new(asked: Asked, window: i64, guard: Guard) -> Stream {
-        let Asked { id, is_head, priority, weight } = asked;
+    pub(super) fn new(opening: Opening, window: i64, guard: Guard) -> Stream {
+        let Opening { id, is_head, priority, weight } = opening;
         Stream {
             id,
             is_head,

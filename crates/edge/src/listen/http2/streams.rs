@@ -13,12 +13,12 @@ use super::frame::{self, Code, MAX_WINDOW, flag, kind, setting};
 use super::hpack::{Decoder, Encoder};
 use super::inbound::{Event, Fault, settings};
 use super::output::Output;
-use super::patience::Patience;
 use super::priority::Priority;
 use super::stream::{Progress, Stream};
 use super::wakes::Wakes;
 use super::{CONNECTION_WINDOW, DEFAULT_WINDOW, MAX_STREAMS, STREAM_WINDOW};
 use crate::exchange::Client;
+use crate::listen::patience::Patience;
 use crate::listen::settings::Settings;
 use crate::listen::{Counters, Handler};
 
@@ -130,7 +130,7 @@ impl<H: Handler> Streams<H> {
                 self.begin_data(stream, counts, unread, ends)
             }
             Event::Data { stream, bytes } => self.take_data(stream, bytes),
-            Event::DataEnds { stream } => self.end_data(stream),
+            Event::DataEnds { stream } => self.end_content(stream, None),
             Event::Priority { stream, error } => {
                 self.budget.steer()?;
                 match error {

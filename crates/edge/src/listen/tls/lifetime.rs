@@ -3,7 +3,7 @@
 //! `webpki` checks these dates and does not tell them; a whole parser of X.509 would be a dependency for two
 //! dates of files that are the operator's own.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -78,13 +78,7 @@ fn time(bytes: &[u8]) -> Option<(SystemTime, &[u8])> {
         small(second)?,
         0,
     );
-    let seconds = civil.ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second();
-    let distance = Duration::from_secs(seconds.unsigned_abs());
-    let at = if seconds < 0 {
-        SystemTime::UNIX_EPOCH.checked_sub(distance)?
-    } else {
-        SystemTime::UNIX_EPOCH.checked_add(distance)?
-    };
+    let at = SystemTime::from(TimeZone::UTC.to_timestamp(civil.ok()?).ok()?);
     Some((at, rest))
 }
 
@@ -95,6 +89,8 @@ fn number(digits: &[u8]) -> Option<i16> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use rcgen::{CertificateParams, KeyPair, date_time_ymd};
 
     use super::*;

@@ -7,18 +7,19 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::Body;
 use crate::error::Error;
-use crate::exchange::Body;
 
 /// Contents in order; their length is known.
-pub(super) struct Chain {
+#[derive(Debug)]
+pub struct Chain {
     parts: VecDeque<Body>,
     left: u64,
 }
 
 impl Chain {
     /// `parts`, which have `length` bytes together.
-    pub(super) fn new(parts: VecDeque<Body>, length: u64) -> Chain {
+    pub fn new(parts: VecDeque<Body>, length: u64) -> Chain {
         Chain { parts, left: length }
     }
 }

@@ -20,7 +20,7 @@ const MADE_UP: i64 = 347_155_200;
 
 /// What the file system says of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Stamp {
+pub(super) struct Traits {
     pub(super) length: u64,
     inode: u64,
     device: u64,
@@ -28,10 +28,10 @@ pub(super) struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
-    pub(super) fn of(file: &File) -> io::Result<Stamp> {
+impl Traits {
+    pub(super) fn of(file: &File) -> io::Result<Traits> {
         let it = file.metadata()?;
-        Ok(Stamp {
+        Ok(Traits {
             length: it.len(),
             inode: it.ino(),
             device: it.dev(),
@@ -40,8 +40,8 @@ impl Stamp {
         })
     }
 
-    /// Whether this may be an encoding of what has that stamp: one that is older was made of something else.
-    pub(super) fn is_of(&self, whole: &Stamp) -> bool {
+    /// Whether this may be an encoding of what has those traits: one that is older was made of something else.
+    pub(super) fn is_of(&self, whole: &Traits) -> bool {
         self.length > 0 && self.modified.0 >= whole.modified.0
     }
 
@@ -71,14 +71,14 @@ pub fn tag_for_once(now: SystemTime) -> HeaderValue {
 /// The tag of a file and what lies beside it. While a further change might not show, it is used once: the
 /// next look finds another one, and the content is read again.
 pub(super) fn tag<'s>(
-    file: &'s Stamp,
-    beside: impl Iterator<Item = &'s Stamp>,
+    file: &'s Traits,
+    beside: impl Iterator<Item = &'s Traits>,
     now: SystemTime,
 ) -> HeaderValue {
     let mut hash = DefaultHasher::new();
-    for stamp in std::iter::once(file).chain(beside) {
-        stamp.hash(&mut hash);
-        if !stamp.is_settled(now) {
+    for traits in std::iter::once(file).chain(beside) {
+        traits.hash(&mut hash);
+        if !traits.is_settled(now) {
             now.hash(&mut hash);
         }
     }

@@ -17,7 +17,7 @@ const THROUGH: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOE
 const TRIES: usize = 4;
 
 /// An open folder.
-pub(super) struct Door {
+pub(super) struct Root {
     folder: OwnedFd,
 }
 
@@ -32,10 +32,10 @@ pub(super) enum Way {
     Nothing,
 }
 
-impl Door {
+impl Root {
     /// Opens the folder. It may be a link: the operator put it there.
-    pub(super) fn open(folder: &Path) -> io::Result<Door> {
-        Ok(Door { folder: rustix::fs::open(folder, THROUGH, Mode::empty())? })
+    pub(super) fn open(folder: &Path) -> io::Result<Root> {
+        Ok(Root { folder: rustix::fs::open(folder, THROUGH, Mode::empty())? })
     }
 
     /// Follows `path`, which is relative and leads through plain names alone.
