@@ -166,3 +166,29 @@ impl Drop for Place<'_> {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_that_bcrypt_takes_for_one_are_remembered_once() {
+        let long = "x".repeat(72);
+        let hash = bcrypt::hash(&long, 4).expect("a hash");
+        let users = crate::config::users::Users::parse(&format!("ada:{hash}\n")).expect("users");
+        let settings = BasicAuth { users, realm: String::new(), forwards: false };
+        let users = Users::new(&Arc::new(settings), &Arc::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        runtime.expect("a runtime").block_on(async {
+            for more in ["", "a", "b", "c"] {
+                let basic = STANDARD.encode(format!("ada:{long}{more}"));
+                let value = format!("Basic {basic}").parse().expect("a value");
+                let mut fields = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+                let unknown =
+                    users.ask(&mut fields).expect("well-formed").expect("not seen before");
+                users.check(unknown, &mut fields).await.expect("right");
+            }
+        });
+        assert_eq!(users.right.read().expect("nobody panics").len(), 1);
+    }
+}

@@ -85,6 +85,31 @@ fn a_named_file_takes_the_place_of_the_content() {
 }
 
 #[test]
+fn what_the_application_varies_by_stays_beside_encodings() {
+    world_of("Vary: Cookie\r\n", true, |world, folder| async move {
+        fs::write(folder.join("a b.txt.gz"), "smaller").expect("written");
+        let path = "/download?X-Accel-Redirect=/protected/a%20b.txt";
+        let fields = "Accept-Encoding: gzip\r\nContent-Length: 0\r\n";
+        let answer = world.ask(&request("POST", path, fields)).await;
+        assert!(answer.ends_with("\r\n\r\nsmaller"), "{answer}");
+        let vary: String = answer.lines().filter(|line| line.starts_with("vary: ")).collect();
+        let vary = vary.to_ascii_lowercase();
+        assert!(vary.contains("cookie") && vary.contains("accept-encoding"), "{answer}");
+    });
+}
+
+#[test]
+fn an_answer_to_a_post_is_never_304() {
+    world_of(COOKIE, true, |world, _| async move {
+        let path = "/download?X-Accel-Redirect=/protected/a%20b.txt";
+        let condition = "If-None-Match: *\r\nContent-Length: 0\r\n";
+        let posted = world.ask(&request("POST", path, condition)).await;
+        assert!(posted.starts_with("HTTP/1.1 200"), "{posted}");
+        assert!(posted.ends_with("\r\n\r\nthe file"), "{posted}");
+    });
+}
+
+#[test]
 fn nothing_outside_of_the_folders_is_sent() {
     world_of(COOKIE, true, |world, _| async move {
         for query in [

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use super::support::{Origin, Running, config, wait_for, write};
@@ -108,6 +108,54 @@ fn a_manager_is_told_of_reloads_and_hears_that_every_core_lives() {
     running.signal("TERM");
     assert!(told(&ears).starts_with("STOPPING=1"));
     assert!(running.end().success());
+}
+
+#[test]
+fn a_reload_while_it_starts_does_not_say_that_it_is_ready() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let ears = ears(folder.path());
+    let file = folder.path().join("forebay.toml");
+    write(&file, &config(&origin, ""));
+    let admin = format!("127.0.0.1:{}", free_port());
+    // The application of this test serves once it is allowed to.
+    let script = format!(
+        "touch begun; until [ -e go ]; do sleep 0.05; done; exec {} run --origin {} --cores 1 \
+         --listen 127.0.0.1:$PORT --admin 127.0.0.1:0 --log off 2>app.log",
+        env!("CARGO_BIN_EXE_forebay"),
+        origin.url()
+    );
+    let mut process = super::support::forebay(&["run", "--admin", &admin, "--config"])
+        .arg(&file)
+        .args(["--", "sh", "-c", &script])
+        .env("NOTIFY_SOCKET", "notify")
+        .current_dir(folder.path())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("it starts");
+    let begun = folder.path().join("begun");
+    wait_for("the application", || fs::exists(&begun).expect("readable").then_some(()));
+    let reloaded = super::support::outcome(&["reload", "--admin", &admin]);
+    assert_eq!(reloaded.code, Some(0), "{reloaded:?}");
+    write(&folder.path().join("go"), "");
+    assert_eq!(told(&ears).lines().next(), Some("READY=1"));
+    let pid = process.id().to_string();
+    assert!(Command::new("kill").arg(&pid).status().expect("kill is there").success());
+    assert!(told(&ears).starts_with("STOPPING=1"));
+    assert!(process.wait().expect("ours").success());
+}
+
+#[test]
+fn descriptors_that_are_not_there_are_told_and_nothing_is_closed() {
+    // The environment names two, and there are none.
+    let script = format!(
+        "LISTEN_PID=$$ LISTEN_FDS=2 exec {} run --origin http://127.0.0.1:1 --listen systemd:web",
+        env!("CARGO_BIN_EXE_forebay")
+    );
+    let outcome = Command::new("sh").args(["-c", &script]).output().expect("it runs");
+    let talk = String::from_utf8_lossy(&outcome.stderr);
+    assert_eq!(outcome.status.code(), Some(1), "{talk}");
+    assert!(talk.contains("descriptor 3 was not handed over"), "{talk}");
 }
 
 #[test]
