@@ -41,7 +41,16 @@ fn main() -> io::Result<()> {
     time("counted", &|| memory.count(&by_tag()));
     time("stale", &|| memory.purge(by_tag(), Effect::Stale, 1_000));
     time("begun", &|| memory.begin_purge(by_tag(), Effect::Stale, 1_000).has_keys().into());
-    time("gone", &|| memory.purge(by_tag(), Effect::Gone, 1_000));
+    let gone = memory.begin_purge(by_tag(), Effect::Gone, 1_000);
+    time("gone", &|| {
+        let (began, mut said) = (clock::now(), String::new());
+        memory.finish_purge(&gone, |_| {
+            let took = clock::now().saturating_duration_since(began).as_secs_f64() * 1e3;
+            said = format!("told in {took:.1} ms; freed, with that:");
+        });
+        drop(writeln!(io::stderr(), "{said}"));
+        gone.taken()
+    });
     time("none", &|| memory.purge(by_tag(), Effect::Gone, 1_000));
     writeln!(io::stdout(), "{said}")
 }

@@ -79,10 +79,16 @@ pub async fn purge_aside(
         if let Err(error) = rustix::process::nice(NICE) {
             tracing::debug!(%error, "purges have the priority of those who serve");
         }
-        let purged = purge(&edge, &wish, effect, mode, &who);
-        drop(seat);
         // Whoever asked may have left.
-        drop(tell.send(purged));
+        let tell = |purged| drop(tell.send(purged));
+        match wish.selection(&edge) {
+            Err(why) => tell(Err(why)),
+            Ok(selection) if mode == Mode::Count => tell(Ok(edge.cache.memory.count(&selection))),
+            Ok(selection) => {
+                carry_out(&edge, selection, &wish, effect, &who, |count| tell(Ok(count)));
+            }
+        }
+        drop(seat);
     };
     let thread = std::thread::Builder::new().name("purge".into()).spawn(work);
     thread.map_err(|_| PurgeError::Lost)?;
@@ -105,15 +111,30 @@ pub fn purge(
     if mode == Mode::Count {
         return Ok(edge.cache.memory.count(&selection));
     }
-    let count = edge.cache.purge(selection, effect);
-    let what = wish.describe();
-    let plural = if count == 1 { "" } else { "s" };
-    let text = match effect {
-        Effect::Gone => format!("purged {what}: {count} answer{plural}"),
-        Effect::Stale => format!("made {what} stale: {count} answer{plural}"),
-    };
-    edge.journal.write(who, text);
-    Ok(count)
+    let mut purged = 0;
+    carry_out(edge, selection, wish, effect, who, |count| purged = count);
+    Ok(purged)
+}
+
+/// Purges; tells how many answers that were as soon as that is known, and frees them then.
+fn carry_out(
+    edge: &Edge,
+    selection: Selection,
+    wish: &Wish,
+    effect: Effect,
+    who: &str,
+    tell: impl FnOnce(u64),
+) {
+    edge.cache.purge(selection, effect, |count| {
+        let what = wish.describe();
+        let plural = if count == 1 { "" } else { "s" };
+        let text = match effect {
+            Effect::Gone => format!("purged {what}: {count} answer{plural}"),
+            Effect::Stale => format!("made {what} stale: {count} answer{plural}"),
+        };
+        edge.journal.write(who, text);
+        tell(count);
+    });
 }
 
 impl Wish {

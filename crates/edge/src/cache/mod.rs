@@ -96,16 +96,18 @@ impl Cache {
         }
     }
 
-    /// Purges what is selected; says how many answers that were. Not for a runtime's thread.
-    pub fn purge(&self, selection: Selection, effect: Effect) -> u64 {
+    /// Purges what is selected; says to `tell` how many answers that were, and frees them behind that word.
+    /// Not for a runtime's thread.
+    pub fn purge(&self, selection: Selection, effect: Effect, tell: impl FnOnce(u64)) {
         let purge = self.memory.begin_purge(selection, effect, self.ms(clock::now()));
         // By tag they are known only when the head of their answer is there: see `is_purged`.
         if purge.has_keys() {
             self.fills.part_with(|key| purge.takes_key(key));
         }
-        let taken = self.memory.finish_purge(&purge);
-        self.purges.count(effect, taken);
-        taken
+        self.memory.finish_purge(&purge, |taken| {
+            self.purges.count(effect, taken);
+            tell(taken);
+        });
     }
 
     /// Whoever asks from now on does not read along with what was asked before.

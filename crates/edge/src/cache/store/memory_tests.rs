@@ -165,7 +165,7 @@ fn purging_everything_is_seen_at_once_and_leaves_nothing_behind() {
     assert_eq!(memory.insert(before, plain("0")).unwrap_err(), Refused::Purged);
     memory.insert(memory.ticket(), plain("1")).unwrap();
     // One has made room for a newer one meanwhile.
-    assert_eq!(memory.finish_purge(&purge), 99);
+    memory.finish_purge(&purge, |taken| assert_eq!(taken, 99));
     assert!(found(&memory, "1").is_some());
     assert_eq!(memory.statistics().objects, 1);
 }
@@ -261,7 +261,7 @@ fn a_purged_object_never_comes_back_however_fills_and_purges_race() {
             *memory.stripe_of(b"a")
         } else {
             let purge = memory.begin_purge(Selection::everything(), Effect::Gone, 0);
-            memory.finish_purge(&purge);
+            memory.finish_purge(&purge, |_| ());
             purge.id
         };
         if let Some(object) = found(&memory, "a") {

@@ -9,11 +9,21 @@ use super::{Effect, Found, Memory, Object, Selection, Ticket};
 use crate::cache::tags::Tag;
 use crate::exchange::Encoding;
 
+/// Places and ids of what purges remove. Marks go last: through them it is known which of the variants can
+/// be reached.
+#[derive(Default)]
+struct Taken {
+    objects: Vec<(u64, u64)>,
+    marks: Vec<(u64, u64)>,
+}
+
 impl Memory {
     /// Purges what is selected and says how many answers that were; see [`Memory::begin_purge`] and
     /// [`Memory::finish_purge`].
     pub fn purge(&self, selection: Selection, effect: Effect, now_ms: u64) -> u64 {
-        self.finish_purge(&self.begin_purge(selection, effect, now_ms))
+        let purge = self.begin_purge(selection, effect, now_ms);
+        self.finish_purge(&purge, |_| ());
+        purge.taken()
     }
 
     /// Puts a purge in force: from now on nothing older that it takes is given out, or none but as stale,
@@ -22,18 +32,20 @@ impl Memory {
         self.purges.begin(selection, effect, now_ms, || self.next())
     }
 
-    /// Frees or marks what a purge takes, and says how many answers that were: each variant is one,
-    /// encodings are none. Goes through the whole store, once for all purges that are under way: not for a
-    /// runtime's thread.
-    pub fn finish_purge(&self, purge: &Arc<Purge>) -> u64 {
+    /// Says to `tell` how many answers a purge takes, each variant one and encodings none, and frees them
+    /// behind that word: none of them has been given out since the purge began. Goes through the whole store,
+    /// once for all purges that are under way: not for a runtime's thread.
+    pub fn finish_purge(&self, purge: &Arc<Purge>, tell: impl FnOnce(u64)) {
         let turn = self.purges.turn();
-        if !purge.is_done.load(Ordering::Acquire) {
-            let purges = self.purges.under_way();
-            self.sweep(&purges);
-            self.purges.end(&purges);
+        if purge.is_done.load(Ordering::Acquire) {
+            drop(turn);
+            return tell(purge.taken());
         }
-        drop(turn);
-        purge.taken.load(Ordering::Acquire)
+        let purges = self.purges.under_way();
+        let taken = self.take(&purges);
+        tell(purge.taken());
+        self.free(&purges, &taken);
+        self.purges.end(&purges);
     }
 
     /// How many answers a purge would take. Goes through the whole store.
@@ -88,49 +100,61 @@ impl Memory {
         true
     }
 
-    fn sweep(&self, purges: &[Arc<Purge>]) {
-        // Marks go last: through them it is known which of the variants can be reached.
-        let mut marks = Vec::new();
+    /// Counts what purges take, marks what they make stale, and names what is to be freed.
+    fn take(&self, purges: &[Arc<Purge>]) -> Taken {
+        let mut taken = Taken::default();
         for (place, entry) in self.index.iter() {
             match &entry {
-                Entry::Object(object) => self.sweep_object(purges, place, object),
+                Entry::Object(object) => {
+                    if self.take_object(purges, place, object) {
+                        taken.objects.push((place, object.id));
+                    }
+                }
                 Entry::Varying(varying) => {
                     let removes =
                         |it: &Arc<Purge>| it.effect == Effect::Gone && it.takes_mark(varying);
                     if purges.iter().any(removes) {
-                        marks.push((place, varying.id));
+                        taken.marks.push((place, varying.id));
                     }
                 }
             }
         }
-        for (place, id) in marks {
-            self.passes.forget(place);
-            self.index.remove_if(&place, |entry| entry.id() == id);
-        }
-        for purge in purges {
-            purge.selection.urls().for_each(|url| self.passes.forget(self.place(url)));
-            if purge.selection.is_everything() {
-                self.passes.clear();
-            }
-        }
+        taken
     }
 
-    fn sweep_object(&self, purges: &[Arc<Purge>], place: u64, object: &Object) {
-        let mut is_gone = false;
+    /// True if the object is to be freed.
+    fn take_object(&self, purges: &[Arc<Purge>], place: u64, object: &Object) -> bool {
         for purge in purges.iter().filter(|purge| purge.takes(object)) {
-            if !is_gone && self.is_answer(place, object) {
+            if self.is_answer(place, object) {
                 purge.taken.fetch_add(1, Ordering::AcqRel);
             }
             match purge.effect {
-                Effect::Gone => is_gone = true,
+                Effect::Gone => return true,
                 Effect::Stale => object.soften(purge.at_ms),
             }
         }
-        if is_gone {
-            self.passes.forget(place);
+        false
+    }
+
+    fn free(&self, purges: &[Arc<Purge>], taken: &Taken) {
+        for (place, id) in &taken.objects {
+            self.passes.forget(*place);
             // What came in since then is newer than the purge.
-            if self.index.remove_if(&place, |entry| entry.id() == object.id).is_some() {
-                self.forget_encodings(object);
+            let gone = self.index.remove_if(place, |entry| entry.id() == *id);
+            if let Some((_, Entry::Object(object))) = gone {
+                self.forget_encodings(&object);
+            }
+        }
+        for (place, id) in &taken.marks {
+            self.passes.forget(*place);
+            self.index.remove_if(place, |entry| entry.id() == *id);
+        }
+        for purge in purges {
+            purge.selection.urls().for_each(|url| self.passes.forget(self.place(url)));
+            // Of a key that may not be shared only its hash is known: whoever asks for one of another
+            // prefix waits for one fill more.
+            if purge.selection.has_prefixes() {
+                self.passes.clear();
             }
         }
     }

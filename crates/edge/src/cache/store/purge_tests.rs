@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::memory_tests::raced;
 use super::*;
-use crate::cache::rules::{Freshness, Rule};
+use crate::cache::rules::{Freshness, Refusal, Rule};
 use crate::cache::tags::{SURROGATE_KEY, Tag};
 use crate::config::cache::Visibility;
 use crate::exchange::Encoding;
@@ -113,8 +113,33 @@ fn a_purge_is_seen_before_the_store_was_gone_through() {
     // What came since is not taken.
     store(&memory, "d", "one");
     assert!(has(&memory, "d"));
-    assert_eq!((memory.finish_purge(&stale), memory.finish_purge(&gone)), (1, 1));
+    for purge in [&stale, &gone] {
+        memory.finish_purge(purge, |taken| assert_eq!(taken, 1));
+    }
     assert!(has(&memory, "d") && !has(&memory, "a"));
+}
+
+#[test]
+fn it_is_told_before_what_it_takes_is_freed() {
+    let memory = memory();
+    store(&memory, "a", "one");
+    let purge = memory.begin_purge(by_tag("one"), Effect::Gone, 0);
+    let mut held = 0;
+    memory.finish_purge(&purge, |taken| held = memory.statistics().objects + taken);
+    assert_eq!((held, memory.statistics().objects), (2, 0));
+    // Whoever comes later is told the same.
+    memory.finish_purge(&purge, |taken| assert_eq!(taken, 1));
+}
+
+#[test]
+fn a_prefix_takes_what_is_remembered_of_keys_that_may_not_be_shared() {
+    let memory = memory();
+    let note = || memory.pass_until(b"http://a/b", 1_000, Refusal::Private);
+    note();
+    memory.purge(by_tag("one"), Effect::Gone, 0);
+    assert!(memory.passed(b"http://a/b", 0).is_some(), "its tags are not known");
+    memory.purge(by_prefix("http://a/"), Effect::Gone, 0);
+    assert!(memory.passed(b"http://a/b", 0).is_none());
 }
 
 #[test]
@@ -163,7 +188,7 @@ fn a_fill_older_than_all_that_is_remembered_stores_nothing() {
     for n in 0..5_000 {
         memory.begin_purge(by_tag(&n.to_string()), Effect::Gone, 0);
     }
-    memory.finish_purge(&memory.begin_purge(by_tag("last"), Effect::Gone, 0));
+    memory.purge(by_tag("last"), Effect::Gone, 0);
     let refused = memory.insert(before, tagged("a", "", ""));
     assert_eq!(refused.expect_err("it is not known"), Refused::Purged);
     assert!(!memory.is_gone(&held), "what is stored has been looked at");
@@ -207,7 +232,7 @@ fn no_purge_is_lost_however_fills_and_purges_race() {
     raced(fill, |round| {
         let purge = memory.begin_purge(by_tag("one"), Effect::Gone, 0);
         if round % 2 == 0 {
-            memory.finish_purge(&purge);
+            memory.finish_purge(&purge, |_| ());
         }
         if let Some(Found::Object(object)) = memory.find(b"a") {
             assert!(object.stored_at_ms() >= purge.id, "round {round}");
@@ -380,7 +405,7 @@ proptest! {
             check(&memory, &model)?;
         }
         for purge in &begun {
-            memory.finish_purge(purge);
+            memory.finish_purge(purge, |_| ());
         }
         check(&memory, &model)?;
     }

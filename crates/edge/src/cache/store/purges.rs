@@ -42,6 +42,11 @@ impl Purge {
         self.selection.has_keys()
     }
 
+    /// Answers that it took, once it has gone through the store.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
     pub(super) fn takes(&self, object: &Object) -> bool {
         object.id <= self.id && self.selection.takes(object.key(), |tag| object.has_tag(tag))
     }

@@ -68,8 +68,8 @@ impl Selection {
         !self.urls.is_empty() || !self.prefixes.is_empty()
     }
 
-    pub(super) fn is_everything(&self) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.is_empty())
+    pub(super) fn has_prefixes(&self) -> bool {
+        !self.prefixes.is_empty()
     }
 
     pub(super) fn urls(&self) -> impl Iterator<Item = &[u8]> {
