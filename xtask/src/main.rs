@@ -5,6 +5,7 @@ mod cargo;
 mod check;
 mod deep;
 mod demo;
+mod dist;
 mod generate;
 mod peers;
 mod screens;
@@ -21,6 +22,7 @@ cargo xtask TASK [ARGUMENTS]
   check             formatting, lints, docs, dependencies, sizes, walls, generated files
   bench [edge]      measure against nginx, Varnish and H2O (see BENCHMARKING.md)
   generate          write docs/reference anew from the binary
+  dist              the release binary with its unit, man page and completions, and a package for Debian
   screens           take the pictures of the documents from the running demo (needs Chromium)
   deep              what takes too long for CI: features one by one, fuzzing, long runs
 ";
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         "check" => none(rest).and_then(|()| check::run()),
         "bench" => bench::run(rest),
         "generate" => none(rest).and_then(|()| generate::run()),
+        "dist" => dist::run(rest),
         "screens" => none(rest).and_then(|()| screens::run()),
         "deep" => none(rest).and_then(|()| deep::run()),
         "help" | "-h" | "--help" => {

@@ -2,9 +2,9 @@
 
 use std::process::Command;
 
-use crate::cargo::{cargo, root};
+use crate::cargo::{cargo, metadata, root};
 use crate::steps::{self, Steps};
-use crate::{Outcome, peers};
+use crate::{Outcome, dist, peers};
 
 /// Brings the peers, runs the workspace's tests, then each peer's.
 pub(crate) fn run() -> Outcome {
@@ -15,6 +15,10 @@ pub(crate) fn run() -> Outcome {
     }
     steps.step("workspace", || {
         steps::run(&mut cargo(&["test", "--workspace", "--quiet"])).map(|()| String::new())
+    });
+    steps.step("package", || {
+        let target = metadata()?.target;
+        dist::prove(&target.join("debug/forebay"), &target.join("package-test"))
     });
     for peer in peers {
         steps.step(&format!("peer {}", peer.name), || {

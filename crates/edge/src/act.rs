@@ -27,7 +27,7 @@ pub fn reload(edge: &Edge, next: Prepared) -> Result<Vec<String>, StartError> {
     let routes = next.config().routes.len();
     match edge.reload(next) {
         Ok(waiting) => {
-            edge.journal.write("operator", format!("settings reloaded: {routes} routes"));
+            edge.journal.write("operator", format!("settings reloaded, routes: {routes}"));
             Ok(waiting)
         }
         Err(error) => {

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::admin::Desk;
-use crate::report::Problem;
+use crate::report::{self, Problem};
 use crate::run::start_problem;
 use crate::systemd::Manager;
 
@@ -109,7 +109,7 @@ impl Work {
         now.log.reopen();
         before.origins.retire();
         now.origins.spawn_probes(&self.watched);
-        let mut said = format!("reloaded: {routes} routes in force");
+        let mut said = format!("reloaded: {} in force", report::counted(routes, "route"));
         if let Some(moving) = moving {
             let address = desk.move_to(moving);
             self.edge.journal.write("operator", format!("operators ask at {address}"));

@@ -5,6 +5,11 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+/// A number of things, as a person says it.
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A problem as a person reads it: what, why, and what to do.
 #[derive(Debug)]
 pub(crate) struct Problem {

@@ -50,7 +50,7 @@ pub(crate) fn run(asked: &Check) -> Result<ExitCode, Problem> {
     } else if asked.explain {
         report::data(&(file::explain(&values).join("\n") + "\n"));
     } else {
-        report::data(&format!("ok: {routes} routes\n"));
+        report::data(&format!("ok: {}\n", report::counted(routes, "route")));
     }
     Ok(ExitCode::SUCCESS)
 }

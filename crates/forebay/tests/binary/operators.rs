@@ -196,7 +196,7 @@ fn a_config_for_a_wrapped_application_can_be_checked() {
     let bare = outcome(&["check", "--config", &name]);
     assert_eq!(bare.code, Some(1), "{bare:?}");
     let wrapped = outcome(&["check", "--config", &name, "--", "no-such-program"]);
-    assert_eq!((wrapped.code, wrapped.data.as_str()), (Some(0), "ok: 1 routes\n"), "{wrapped:?}");
+    assert_eq!((wrapped.code, wrapped.data.as_str()), (Some(0), "ok: 1 route\n"), "{wrapped:?}");
     write(
         &file,
         "[[origin]]\nname = \"else\"\nservers = [\"http://127.0.0.1:9\"]\n\n[[route]]\norigin = \"else\"\n",
@@ -228,7 +228,7 @@ fn a_reload_takes_effect_whole_or_not_at_all() {
     wait_for("the reload", || (running.status()["reloads"] == 2).then_some(()));
     let heard = || std::fs::read_to_string(running.path("stderr")).unwrap_or_default();
     wait_for("its words", || {
-        heard().contains("forebay: reloaded: 1 routes in force\n").then_some(())
+        heard().contains("forebay: reloaded: 1 route in force\n").then_some(())
     });
     assert!(running.get("/new").ends_with("/new"));
 }
