@@ -81,7 +81,8 @@ impl Maintenance {
         }
         let settings = &config.maintenance;
         let client = &exchange.client;
-        let is_closed = self.closes(config, route) && !settings.allows(client.peer, client.address);
+        let has_peer = client.peer.is_some();
+        let is_closed = self.closes(config, route) && !settings.allows(has_peer, client.address);
         let left = if settings.serves_hits { Closed::ButForHits } else { Closed::Wholly };
         is_closed.then_some(left)
     }

@@ -39,7 +39,16 @@ pub fn is_among(proxies: &[Proxy], peer: Option<SocketAddr>) -> bool {
     }
 }
 
-pub(super) fn has_network_of(proxies: &[Proxy], address: IpAddr) -> bool {
+/// True for whoever a list of those who may something names. A Unix socket's clients have no address of their
+/// own, that of this machine stands for it; where a trusted proxy told an address, it is that one that counts.
+pub(super) fn names_client(allow: &[Proxy], has_peer: bool, address: IpAddr) -> bool {
+    if !has_peer && address.to_canonical().is_loopback() {
+        return allow.contains(&Proxy::Unix);
+    }
+    has_network_of(allow, address)
+}
+
+fn has_network_of(proxies: &[Proxy], address: IpAddr) -> bool {
     let address = address.to_canonical();
     proxies.iter().any(|proxy| matches!(proxy, Proxy::Network(net) if net.contains(&address)))
 }

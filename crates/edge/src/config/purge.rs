@@ -4,7 +4,7 @@ use std::fmt;
 use std::hint::black_box;
 use std::net::IpAddr;
 
-use super::admit::{Proxy, has_network_of};
+use super::admit::{Proxy, names_client};
 
 /// Shortest token: 16 characters of a good source are not guessed over a network.
 pub const MIN_TOKEN_BYTES: usize = 16;
@@ -26,13 +26,9 @@ impl Purge {
         !self.allow.is_empty() || self.token.is_some()
     }
 
-    /// True for an address that may purge. A Unix socket's clients have no address of their own: that of
-    /// this machine stands for it.
+    /// True for an address that may purge.
     pub fn allows(&self, has_peer: bool, address: IpAddr) -> bool {
-        if !has_peer && address.to_canonical().is_loopback() {
-            return self.allow.contains(&Proxy::Unix);
-        }
-        has_network_of(&self.allow, address)
+        names_client(&self.allow, has_peer, address)
     }
 }
 
