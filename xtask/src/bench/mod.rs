@@ -8,6 +8,7 @@
 //!
 //! Figures of different runs are not comparable; ratios within one run are.
 
+mod configured;
 mod instructions;
 mod load;
 mod machine;
@@ -50,6 +51,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     pressure::attack(&stage, &mut report)?;
     pressure::overload(&stage, &mut report)?;
     instructions::run(&stage, &mut report)?;
+    configured::run(&stage, &mut report)?;
     let text = report.markdown();
     report::say(&text);
     if options.writes {

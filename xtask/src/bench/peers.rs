@@ -74,7 +74,7 @@ fn is_needed(program: &str, options: &Options) -> bool {
     let has = |case: &str| options.selects(case);
     match program {
         "h2load" => has("h2-1k") || has("h2-100k"),
-        "valgrind" => has("instructions"),
+        "valgrind" => has("instructions") || has("configured"),
         "varnishd" | "h2o" | "nginx" => {
             options.subject.program() == program || super::rates::is_any_selected(options)
         }

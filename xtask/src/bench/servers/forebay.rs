@@ -14,7 +14,7 @@ pub(super) fn plan(place: &Place<'_>) -> Result<Plan, String> {
     let threads = place.setup.threads.to_string();
     let mut run = words(&[&binary, "run", "--cores", &threads, "--log", "off", "--admin", &admin]);
     let setup = place.setup;
-    let lines = [&setup.more, &setup.of_origin, &setup.of_route];
+    let lines = [&setup.more, &setup.of_listen, &setup.of_origin, &setup.of_route];
     let needs_file = setup.store_mib > DEFAULT_STORE_MIB || setup.routes > 0;
     if needs_file || lines.iter().any(|lines| !lines.is_empty()) {
         let file = place.stage.write(&format!("{}.toml", place.name), &text(place))?;
@@ -38,9 +38,10 @@ fn listener(place: &Place<'_>) -> String {
 
 fn text(place: &Place<'_>) -> String {
     let mut text = format!(
-        "[listen]\non = [\"{}\"]\n\n[cache]\nmemory = \"{}MiB\"\n\n\
+        "[listen]\non = [\"{}\"]\n{}\n[cache]\nmemory = \"{}MiB\"\n\n\
          {}\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:{}\"]\n{}",
         listener(place),
+        place.setup.of_listen,
         place.setup.store_mib,
         place.setup.more,
         place.stage.origin_port,

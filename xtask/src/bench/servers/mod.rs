@@ -54,7 +54,8 @@ pub(super) struct Setup {
     pub(super) under: Vec<String>,
     /// Sections for forebay's file,
     pub(super) more: String,
-    /// and lines for its origin and its route.
+    /// and lines for its listener, its origin and its route.
+    pub(super) of_listen: String,
     pub(super) of_origin: String,
     pub(super) of_route: String,
 }
@@ -138,6 +139,7 @@ impl Setup {
             routes: 0,
             under: Vec::new(),
             more: String::new(),
+            of_listen: String::new(),
             of_origin: String::new(),
             of_route: String::new(),
         }
