@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Files, Route};
-use crate::exchange::{Country, Encoding, Head, Scheme};
+use crate::exchange::{Country, Encoding, Head, HintCounts, Scheme};
 use crate::files::Folder;
 use crate::geo::{BadDatabase, Geo, ShownPlace};
 use crate::listen::{self, Entrance, Inherited, OpenError};
@@ -47,6 +47,8 @@ pub struct Edge {
     pub traffic: Traffic,
     /// Requests in the rooms.
     pub in_flight: InFlight,
+    /// What clients were told before their answers.
+    pub hints: Arc<HintCounts>,
     /// Purges that clients and operators wait for.
     pub(crate) purging: Arc<Semaphore>,
     /// What operators have closed.
@@ -309,6 +311,7 @@ impl Edge {
             compressor: ArcSwap::from_pointee(compressor),
             traffic,
             in_flight: InFlight::default(),
+            hints: Arc::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             maintenance,
             journal,

@@ -139,6 +139,15 @@ pub fn metrics(edge: &Edge) -> String {
     write_origins(edge, &mut page);
     page.family("forebay_edge_in_flight", "gauge", "Requests in the rooms now.");
     page.sample("forebay_edge_in_flight", &[], edge.in_flight.count());
+    let hints = "forebay_edge_early_hints_total";
+    page.family(hints, "counter", "Heads 103 by what became of them.");
+    for (what, counter) in [
+        ("passed", &edge.hints.passed),
+        ("made", &edge.hints.made),
+        ("dropped", &edge.hints.dropped),
+    ] {
+        page.sample(hints, &[("what", what)], counter.value());
+    }
     page.family("forebay_edge_log_lines_lost_total", "counter", "Access log lines dropped.");
     page.sample("forebay_edge_log_lines_lost_total", &[], edge.snapshot().log.lost());
     page.family("forebay_build_info", "gauge", "1, with the version that runs.");

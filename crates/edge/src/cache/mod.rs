@@ -7,6 +7,7 @@
 
 pub mod fill;
 pub mod key;
+pub mod links;
 pub mod lookup;
 mod purged;
 pub mod reply;
@@ -28,6 +29,7 @@ use crate::config;
 use crate::config::policy::Policy;
 use crate::exchange::{Encoding, Scheme};
 use fill::{Fills, Joiner, Limits};
+use links::Links;
 pub use purged::Counts;
 use rules::{Freshness, Refusal, Rule, vary};
 use store::{Effect, Memory, Object, Resized, Selection, Ticket};
@@ -42,6 +44,8 @@ pub struct Cache {
     pub fills: Arc<Fills<Head>>,
     /// The same in encodings: each is made once for all who read along.
     pub encoded: Arc<Fills<()>>,
+    /// What pages link to, for those who ask next.
+    pub links: Links,
     /// What was purged.
     pub purges: Counts,
     epoch: Instant,
@@ -68,6 +72,7 @@ impl Cache {
             memory: Memory::new(settings.memory_bytes, settings.max_object_bytes),
             encoded: Fills::beside(&fills),
             fills,
+            links: Links::default(),
             purges: Counts::default(),
             epoch: clock::now(),
         }
@@ -104,6 +109,7 @@ impl Cache {
         if purge.has_keys() {
             self.fills.part_with(|key| purge.takes_key(key));
         }
+        self.links.clear();
         self.memory.finish_purge(&purge, |taken| {
             self.purges.count(effect, taken);
             tell(taken);

@@ -130,6 +130,18 @@ pub enum Sticky {
     Off,
 }
 
+/// What clients that open a page are told before its answer (RFC 8297).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EarlyHints {
+    /// Nothing.
+    Off,
+    /// What the application says.
+    #[default]
+    Pass,
+    /// That, and what the page's last answer linked to.
+    Make,
+}
+
 /// A route.
 #[derive(Debug, Clone)]
 pub struct Route {
@@ -160,6 +172,8 @@ pub struct Route {
     /// Folders whose files the application may name in place of its content (`X-Accel-Redirect`,
     /// `X-Sendfile`), each under a prefix that begins and ends with a slash.
     pub sendfile: Vec<(String, PathBuf)>,
+    /// Hints for clients that open a page.
+    pub early_hints: EarlyHints,
     /// Towards the origin.
     pub request_fields: Vec<FieldEdit>,
     /// Towards the client.
@@ -207,6 +221,7 @@ impl Route {
             policy: None,
             rewrite: None,
             sendfile: Vec::new(),
+            early_hints: EarlyHints::default(),
             request_fields: Vec::new(),
             answer_fields: Vec::new(),
             error_pages: BTreeMap::new(),

@@ -11,6 +11,7 @@ mod cookies;
 mod country;
 mod encoding;
 mod fingerprint;
+mod hints;
 mod lines;
 mod network;
 mod priority;
@@ -30,6 +31,7 @@ pub use cookies::{cookie, cookies, take_cookie};
 pub use country::{Country, VIEWER};
 pub use encoding::Encoding;
 pub use fingerprint::is_fingerprinted;
+pub use hints::{HintCounts, HintedBy, Hints, MOST_HINT_BYTES, MOST_HINTS};
 pub use lines::{OwnLines, field_lines};
 pub use network::network;
 pub use priority::Priority;
@@ -141,6 +143,8 @@ pub struct Ask {
     pub priority: Priority,
     /// What its server is found by, if the origin goes by that.
     pub affinity: u64,
+    /// Where what comes before the answer goes, if its client has a use for that.
+    pub hints: Option<Hints>,
 }
 
 impl Ask {

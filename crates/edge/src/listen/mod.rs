@@ -28,9 +28,12 @@ mod tunnel;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
 
 use crate::error::Error;
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Exchange, Hints};
 
 pub use accept::run;
 pub use counters::Counters;
@@ -40,8 +43,30 @@ pub use io::Socket;
 pub use sockets::{BindError, Sockets};
 pub use tls::{CertificateError, Certificates, self_signed};
 
-/// An answer that is waited for.
-pub type Coming = Pin<Box<dyn Future<Output = Answer> + Send>>;
+/// An answer that is waited for, and what is known before it comes.
+pub struct Coming {
+    answer: Pin<Box<dyn Future<Output = Answer> + Send>>,
+    hints: Option<Hints>,
+}
+
+impl Coming {
+    /// An answer; `hints` only for a client that may be told something before it.
+    pub fn new(
+        answer: impl Future<Output = Answer> + Send + 'static,
+        hints: Option<Hints>,
+    ) -> Coming {
+        Coming { answer: Box::pin(answer), hints }
+    }
+
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        self.answer.as_mut().poll(context)
+    }
+
+    /// Field lines of a 103. Asked after the answer: what comes with it is not worth a head of its own.
+    fn poll_hint(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
+        self.hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(context))
+    }
+}
 
 /// What a handler has for a request.
 pub enum Reply {
@@ -69,7 +94,7 @@ where
     A: Future<Output = Answer> + Send + 'static,
 {
     fn call(&self, exchange: Exchange) -> Reply {
-        Reply::Later(Box::pin(self(exchange)))
+        Reply::Later(Coming::new(self(exchange), None))
     }
 }
 

@@ -18,7 +18,7 @@ use super::io::{Socket, Stream, caught, caught_future};
 use super::progress::{Counting, Progress};
 use super::settings::Settings;
 use super::tls::ALPN_H2;
-use super::{Counters, Handler, Reply, http1, http2, tunnel};
+use super::{Coming, Counters, Handler, Reply, http1, http2, tunnel};
 use crate::config::listen::Protocol;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client, Exchange, Scheme, Upgraded};
@@ -198,12 +198,13 @@ impl<H: Handler> Handler for Guarded<H> {
     fn call(&self, exchange: Exchange) -> Reply {
         match caught(|| self.handler.call(exchange)) {
             Ok(Reply::Now(answer)) => Reply::Now(answer),
-            Ok(Reply::Later(mut coming)) => {
+            Ok(Reply::Later(Coming { mut answer, hints })) => {
                 let counters = Arc::clone(&self.counters);
-                Reply::Later(Box::pin(async move {
-                    let answer = caught_future(coming.as_mut()).await;
+                let answer = async move {
+                    let answer = caught_future(answer.as_mut()).await;
                     answer.unwrap_or_else(|_| panicked(&counters))
-                }))
+                };
+                Reply::Later(Coming::new(answer, hints))
             }
             Err(_) => Reply::Now(panicked(&self.counters)),
         }

@@ -16,7 +16,7 @@ use http_body::Body as _;
 use super::http1::line;
 use super::upload::{Sender, Upload};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Ask, Body, OwnLines, field_lines};
+use crate::exchange::{Ask, Body, Hints, OwnLines, field_lines};
 use crate::http1::Framing;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -40,6 +40,7 @@ pub(super) struct Outgoing {
     /// The streamed content has gone with a try.
     is_spent: bool,
     upgrade: Option<HeaderValue>,
+    hints: Option<Hints>,
 }
 
 impl Outgoing {
@@ -56,8 +57,8 @@ impl Outgoing {
         };
         let body = Upload::new(ask.body);
         let (method, uri, fields, upgrade) = (ask.method, ask.uri, ask.fields, ask.upgrade);
-        let own = ask.own;
-        Ok(Outgoing { method, uri, authority, fields, own, body, is_spent: false, upgrade })
+        let (own, hints) = (ask.own, ask.hints);
+        Ok(Outgoing { method, uri, authority, fields, own, body, is_spent: false, upgrade, hints })
     }
 
     /// True if it may be sent twice: the method says so (RFC 9110 §9.2.2) and all of its content is
@@ -88,6 +89,7 @@ impl Outgoing {
             body: Upload::new(body),
             is_spent: false,
             upgrade: self.upgrade.clone(),
+            hints: self.hints.clone(),
         })
     }
 
@@ -100,6 +102,11 @@ impl Outgoing {
         let asked = self.upgrade.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
         let mut asked = asked.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
         !token.is_empty() && asked.any(|asked| asked.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Where what comes before the answer goes.
+    pub(super) fn hints(&self) -> Option<&Hints> {
+        self.hints.as_ref()
     }
 
     pub(super) fn method(&self) -> &Method {
@@ -216,15 +223,24 @@ impl Outgoing {
         fields.remove(TE);
         let path = parts.uri.into_parts().path_and_query;
         let uri = path.map_or_else(|| Uri::from_static("/"), Uri::from);
-        let Kept { authority, upgrade } = of;
-        let is_spent = false;
-        let own = OwnLines::default();
-        Outgoing { method: parts.method, uri, authority, fields, own, body, is_spent, upgrade }
+        let Kept { authority, upgrade, hints } = of;
+        Outgoing {
+            method: parts.method,
+            uri,
+            authority,
+            fields,
+            own: OwnLines::default(),
+            body,
+            is_spent: false,
+            upgrade,
+            hints,
+        }
     }
 
     /// What [`Outgoing::taken_back`] cannot see in the request.
     pub(super) fn keep(&self) -> Kept {
-        Kept { authority: self.authority.clone(), upgrade: self.upgrade.clone() }
+        let (authority, upgrade) = (self.authority.clone(), self.upgrade.clone());
+        Kept { authority, upgrade, hints: self.hints.clone() }
     }
 }
 
@@ -232,6 +248,7 @@ impl Outgoing {
 pub(super) struct Kept {
     authority: HeaderValue,
     upgrade: Option<HeaderValue>,
+    hints: Option<Hints>,
 }
 
 fn request(method: Method, uri: Uri, fields: HeaderMap, body: Upload) -> Request<Upload> {
@@ -348,6 +365,7 @@ mod tests {
             upgrade: None,
             priority: crate::exchange::Priority::default(),
             affinity: 0,
+            hints: None,
         };
         let outgoing = Outgoing::new(ask, None).expect("lawful");
         let mut head = Vec::new();

@@ -99,6 +99,7 @@ async fn ask(upstream: &Arc<Upstream>) -> String {
         upgrade: None,
         priority: Priority::default(),
         affinity: 0,
+        hints: None,
     };
     let answer = upstream.fetch(ask).await.expect("an answer");
     let content = answer.body.collect().await.expect("whole content").to_bytes();

@@ -162,6 +162,7 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
         upgrade: None,
         priority: Priority::default(),
         affinity: 0,
+        hints: None,
     };
     let mut outgoing = Outgoing::new(ask, None)?;
     let status = match protocol {

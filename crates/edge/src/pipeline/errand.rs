@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Uri;
 
 use super::closing::Notes;
+use super::early::{self, Goal};
 use super::pass::{self, Forwarding, How};
 use super::question::Cacheable;
 use super::refill;
@@ -12,15 +13,14 @@ use crate::cache::lookup::Found;
 use crate::cache::rules::Refusal;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::Error;
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Exchange, Hints};
 use crate::geo::ShownPlace;
 
 /// A request at the origin's door.
 #[derive(Debug)]
 pub(super) struct Errand {
     site: Arc<Site>,
-    /// Path and query as the origin is shown them.
-    target: Uri,
+    goal: Goal,
     ask: Ask,
 }
 
@@ -35,7 +35,13 @@ pub(super) enum Ask {
 
 impl Errand {
     pub(super) fn new(site: &Arc<Site>, target: Uri, ask: Ask) -> Box<Errand> {
-        Box::new(Errand { site: Arc::clone(site), target, ask })
+        Box::new(Errand { site: Arc::clone(site), goal: target.into(), ask })
+    }
+
+    /// The same for a client that may be told something before its answer.
+    pub(super) fn telling(mut self: Box<Self>, hints: Option<Hints>) -> Box<Errand> {
+        self.goal.hints = hints;
+        self
     }
 
     /// Asks the origin, if there is room for one request more. What the store answers never comes here:
@@ -47,7 +53,7 @@ impl Errand {
         exchange: &mut Exchange,
         notes: &mut Notes,
     ) -> Result<Answer, Error> {
-        let Errand { site, target, ask } = *self;
+        let Errand { site, goal, ask } = *self;
         let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight);
         match ask {
             Ask::Pass(refusal) => {
@@ -59,14 +65,15 @@ impl Errand {
                     place: ShownPlace::Everything,
                     priority: pass::priority(exchange),
                 };
-                pass::through(edge, &site, exchange, target, how, notes).await
+                pass::through(edge, &site, exchange, goal, how, notes).await
             }
             Ask::Fill(question, found) => {
                 notes.seat = match seat {
                     Ok(seat) => Some(seat),
                     Err(error) => return refill::shed(edge, &site, exchange, found, error, notes),
                 };
-                refill::ask(edge, &site, question, exchange, target, found, notes).await
+                early::tell(edge, &site, &question.key, &goal);
+                refill::ask(edge, &site, question, exchange, goal, found, notes).await
             }
         }
     }

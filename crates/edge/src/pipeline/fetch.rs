@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use forebay_signals::clock;
 use http::header::{AGE, SET_COOKIE};
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode};
 
+use super::early::{self, Goal};
 use super::for_ever;
 use super::held::Held;
 use super::pass::{self, How};
@@ -82,8 +83,8 @@ impl Fill {
     }
 
     /// The question for the origin, for everybody who waits.
-    pub(super) fn ask(&self, exchange: &Exchange, target: Uri, how: How) -> Ask {
-        let mut ask = pass::ask(&self.edge, &self.site, exchange, target, how);
+    pub(super) fn ask(&self, exchange: &Exchange, goal: Goal, how: How) -> Ask {
+        let mut ask = pass::ask(&self.edge, &self.site, exchange, goal, how);
         ask.method = Method::GET;
         self.held.ask(&mut ask.fields);
         ask
@@ -195,6 +196,7 @@ impl Fill {
                     keep = Keep::Share;
                 }
                 clean(&mut fields, &grant);
+                self.keep_links(status, &fields, Some(&grant));
                 self.edge.compressor().note_variants(status, &mut fields);
                 let fresh = self.renewed(held, &fields, stored_at, grant.freshness);
                 let fresh = fresh.and_then(|object| self.insert(object, &grant));
@@ -290,6 +292,7 @@ impl Fill {
             clean(&mut kept, grant);
             kept
         });
+        self.keep_links(status, stored_fields.as_ref().unwrap_or(&fields), granted.as_ref().ok());
         let names = granted.as_ref().map(|grant| grant.vary.clone()).unwrap_or_default();
         let mut secondary = Vec::new();
         vary::secondary_key(&names, &self.shown, self.site.policy(), &mut secondary);
@@ -346,6 +349,10 @@ impl Fill {
                 lead.fail(&error);
             }
         }
+    }
+
+    fn keep_links(&self, status: StatusCode, fields: &HeaderMap, grant: Option<&Grant>) {
+        early::keep(&self.edge, &self.site, &self.key, (status, fields), early::audience(grant));
     }
 
     /// Takes off what is for us and no client's business.
@@ -454,6 +461,7 @@ fn unconditional(ask: &Ask) -> Ask {
         upgrade: None,
         priority: ask.priority,
         affinity: ask.affinity,
+        hints: ask.hints.clone(),
     }
 }
 

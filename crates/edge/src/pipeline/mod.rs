@@ -8,6 +8,7 @@ mod account;
 mod arriving;
 mod branch;
 mod closing;
+mod early;
 mod errand;
 mod fetch;
 mod folder;
@@ -32,7 +33,7 @@ use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Country, Exchange, Room};
-use crate::listen::{Handler, Reply};
+use crate::listen::{Coming, Handler, Reply};
 use crate::maintenance::Closed;
 use crate::route::Matched;
 use crate::{admit, identity};
@@ -112,14 +113,28 @@ fn later(
     notes: Notes,
     work: Work,
 ) -> Reply {
+    let hints = match &work {
+        Work::Asks(_) | Work::Checks(_) => early::open(edge, snapshot, &exchange, &notes),
+        Work::Purges(_) => None,
+    };
+    let way = hints.clone();
     // Boxed, as the work is: the future is copied into its own box as a whole.
     let mut underway = Underway::new(edge, snapshot, Box::new(exchange), notes);
-    Reply::Later(Box::pin(async move {
+    let answer = async move {
         let (edge, snapshot, exchange, notes) = underway.parts();
         let answer = match work {
-            Work::Asks(errand) => errand.run(edge, snapshot, exchange, notes).await,
+            Work::Asks(errand) => errand.telling(way).run(edge, snapshot, exchange, notes).await,
             Work::Checks(credentials) => {
-                checked(edge, snapshot, exchange, notes, credentials).await
+                match checked(edge, snapshot, exchange, notes, credentials).await {
+                    Ok(Way::Works(Work::Asks(errand))) => {
+                        errand.telling(way).run(edge, snapshot, exchange, notes).await
+                    }
+                    Ok(Way::Answered(answer)) => Ok(answer),
+                    Ok(Way::Works(_)) => {
+                        Err(Error::new(ErrorKind::Internal, "a way that begins again"))
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Work::Purges(request) => purging::run(edge, request).await,
         };
@@ -127,7 +142,8 @@ fn later(
         let (exchange, notes) = underway.end();
         close(&underway.edge, &underway.snapshot, exchange, notes, &mut answer);
         answer
-    }))
+    };
+    Reply::Later(Coming::new(answer, hints))
 }
 
 /// The way of a request whose password had to be checked first.
@@ -137,7 +153,7 @@ async fn checked(
     exchange: &mut Exchange,
     notes: &mut Notes,
     credentials: Box<Credentials>,
-) -> Result<Answer, Error> {
+) -> Result<Way, Error> {
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
     let matched = notes.site.and_then(|index| snapshot.table.at(index));
     let (Some(users), Some(matched)) = (site.and_then(|site| site.users.as_ref()), matched) else {
@@ -146,11 +162,7 @@ async fn checked(
     users.check(credentials, &mut exchange.head.fields).await?;
     let address = exchange.client.address;
     let country = || snapshot.geo.country(address);
-    match inside(edge, snapshot, matched, exchange, &country, notes)? {
-        Way::Answered(answer) => Ok(answer),
-        Way::Works(Work::Asks(errand)) => errand.run(edge, snapshot, exchange, notes).await,
-        Way::Works(_) => Err(Error::new(ErrorKind::Internal, "a way that begins again")),
-    }
+    inside(edge, snapshot, matched, exchange, &country, notes)
 }
 
 fn walk(

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, AUTHORIZATION, COOKIE, HeaderValue};
-use http::{HeaderMap, Uri};
 
 use super::closing::Notes;
+use super::early::Goal;
 use super::folder;
 use super::sendfile;
 use crate::cache::rules::AnswerView;
@@ -52,16 +53,16 @@ pub(super) async fn through(
     edge: &Edge,
     site: &Site,
     exchange: &mut Exchange,
-    target: Uri,
+    goal: Goal,
     how: How,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     if let Some(source) = &site.folder {
-        return folder::through(edge, site, source, exchange, &target, notes).await;
+        return folder::through(edge, site, source, exchange, &goal.uri, notes).await;
     }
     let upstream = upstream(site)?;
     upstream.admits(how.priority)?;
-    let mut ask = ask(edge, site, exchange, target, how);
+    let mut ask = ask(edge, site, exchange, goal, how);
     if how.forwarding == Forwarding::Listed {
         // The answer is for this client alone and may be what its conditions and ranges make of it.
         for name in CONDITIONS {
@@ -115,7 +116,8 @@ pub(super) fn is_known(fields: &HeaderMap) -> bool {
 }
 
 /// The question for the origin, without content.
-pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, uri: Uri, how: How) -> Ask {
+pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how: How) -> Ask {
+    let Goal { uri, hints } = goal;
     let How { forwarding, place, priority } = how;
     let head = &exchange.head;
     let policy = site.route.policy.as_deref();
@@ -145,6 +147,7 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, uri: Uri, how: 
         upgrade: None,
         priority,
         affinity,
+        hints,
     };
     if !site.route.request_fields.is_empty() {
         route::edit(&site.route.request_fields, ask.fields_mut());

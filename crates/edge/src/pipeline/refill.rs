@@ -9,6 +9,7 @@ use http::{HeaderMap, StatusCode, Uri};
 
 use super::arriving;
 use super::closing::Notes;
+use super::early::{self, Goal};
 use super::fetch::{self, Fill};
 use super::held::Held;
 use super::pass::{self, Forwarding, How};
@@ -19,13 +20,13 @@ use crate::cache::Head;
 use crate::cache::fill::{FillLead, FillReader, Join, Keep, Missed};
 use crate::cache::lookup::{self, Found, Stored, at};
 use crate::cache::rules::directives::RequestDirectives;
+use crate::cache::rules::link::Audience;
 use crate::cache::rules::{AnswerView, Arrival, Failure, RequestView, Rule, may_store};
 use crate::cache::status::{CacheStatus, Forward};
 use crate::cache::store::{Object, Pass};
 use crate::edge::{Edge, Site};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Priority, Room};
-use crate::geo::ShownPlace;
 use crate::traffic::Outcome;
 
 /// Asks the origin, or reads along with whoever does.
@@ -34,7 +35,7 @@ pub(super) async fn ask(
     site: &Arc<Site>,
     question: Cacheable,
     exchange: &mut Exchange,
-    target: Uri,
+    goal: Goal,
     found: Found,
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
@@ -45,13 +46,13 @@ pub(super) async fn ask(
     }
     only_if_cached(&exchange.head.fields, notes)?;
     let priority = priority(edge, site, exchange, &held);
-    let alone = (question.place, priority);
+    let alone = (&question, priority);
     // A key that was found not to be shareable makes nobody wait for another's answer. A HEAD and a range
     // fetch the whole: whoever asks next finds it.
     let now_ms = edge.cache.ms(clock::now());
     if let Some(pass) = edge.cache.memory.passed(&question.key, now_ms) {
         let asked = clock::now();
-        let answer = go_alone(edge, site, exchange, target, alone, notes).await;
+        let answer = go_alone(edge, site, exchange, goal, alone, notes).await;
         notes.status = notes.status.because(pass.refusal.label());
         if let Ok(answer) = &answer {
             look_again(edge, site, &question, exchange, (pass, asked), answer);
@@ -71,7 +72,7 @@ pub(super) async fn ask(
                     answer_from_store(edge, lead, Arc::clone(&hit.object));
                     return Ok(stored::hit(edge, exchange, &hit, None, notes));
                 }
-                let how = (target.clone(), priority);
+                let how = (goal.clone(), priority);
                 let begun = begin(edge, site, &question, exchange, how, held.clone(), lead);
                 if let Err(error) = begun {
                     return rescue(edge, site, exchange, held, error, notes);
@@ -85,7 +86,7 @@ pub(super) async fn ask(
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
-                let answer = go_alone(edge, site, exchange, target, alone, notes).await;
+                let answer = go_alone(edge, site, exchange, goal, alone, notes).await;
                 return answer.or_else(|error| rescue(edge, site, exchange, held, error, notes));
             }
             Err(Missed::Failed(error)) => return rescue(edge, site, exchange, held, error, notes),
@@ -102,12 +103,12 @@ pub(super) async fn ask(
                 key.extend_from_slice(&secondary);
                 continue;
             }
-            return go_alone(edge, site, exchange, target, alone, notes).await;
+            return go_alone(edge, site, exchange, goal, alone, notes).await;
         }
         if exchange.head.fields.contains_key(RANGE) && !arriving::is_kept(edge, &head, &reader) {
             // Too much would go by before the part that is asked for, and nobody else would have it.
             drop(reader);
-            return go_alone(edge, site, exchange, target, alone, notes).await;
+            return go_alone(edge, site, exchange, goal, alone, notes).await;
         }
         return Ok(arriving::answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
@@ -149,7 +150,7 @@ pub(super) fn behind(
     held: &Stored,
 ) {
     let Join::Lead(lead, _) = edge.cache.fills.join(&question.key) else { return };
-    let (how, held) = ((target, Priority::Covered), Held::Answer(held.clone()));
+    let (how, held) = ((target.into(), Priority::Covered), Held::Answer(held.clone()));
     if let Err(error) = begin(edge, site, question, exchange, how, held, lead) {
         tracing::debug!(%error, "not fetched anew");
     }
@@ -161,13 +162,13 @@ fn begin(
     site: &Arc<Site>,
     question: &Cacheable,
     exchange: &Exchange,
-    (target, priority): (Uri, Priority),
+    (goal, priority): (Goal, Priority),
     held: Held,
     lead: FillLead<Head>,
 ) -> Result<(), Error> {
     if let Some(folder) = &site.folder {
         let (folder, fill) = (Arc::clone(folder), Fill::new(edge, site, question, exchange, held));
-        tokio::spawn(async move { fill.look_up(&folder, target.path(), lead).await });
+        tokio::spawn(async move { fill.look_up(&folder, goal.uri.path(), lead).await });
         return Ok(());
     }
     if let Err(error) = pass::upstream(site).and_then(|upstream| upstream.admits(priority)) {
@@ -176,7 +177,7 @@ fn begin(
     }
     let fill = Fill::new(edge, site, question, exchange, held);
     let how = How { forwarding: Forwarding::Listed, place: question.place, priority };
-    let ask = fill.ask(exchange, target, how);
+    let ask = fill.ask(exchange, goal, how);
     tokio::spawn(fill.run(ask, lead));
     Ok(())
 }
@@ -216,8 +217,8 @@ async fn go_alone(
     edge: &Arc<Edge>,
     site: &Arc<Site>,
     exchange: &mut Exchange,
-    target: Uri,
-    (place, priority): (ShownPlace, Priority),
+    goal: Goal,
+    (question, priority): (&Cacheable, Priority),
     notes: &mut Notes,
 ) -> Result<Answer, Error> {
     notes.outcome = Outcome::Pass;
@@ -225,8 +226,11 @@ async fn go_alone(
         None => Forwarding::Fields,
         Some(_) => Forwarding::Listed,
     };
-    let how = How { forwarding, place, priority };
-    pass::through(edge, site, exchange, target, how, notes).await
+    let how = How { forwarding, place: question.place, priority };
+    let answer = pass::through(edge, site, exchange, goal, how, notes).await?;
+    let seen = (answer.status, &answer.fields);
+    early::keep(edge, site, &question.key, seen, Audience::MaybeOne);
+    Ok(answer)
 }
 
 /// The origin failed: what is held may still do, where the rules allow it.

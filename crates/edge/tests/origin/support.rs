@@ -151,6 +151,7 @@ pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
         upgrade: None,
         priority: Priority::default(),
         affinity: 0,
+        hints: None,
     }
 }
 

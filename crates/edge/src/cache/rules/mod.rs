@@ -13,6 +13,7 @@ pub mod directives;
 pub mod freshen;
 pub mod freshness;
 pub mod invalidate;
+pub mod link;
 pub mod multipart;
 pub mod range;
 pub mod reason;

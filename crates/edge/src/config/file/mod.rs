@@ -7,6 +7,7 @@
 //! those stop at the first unknown key and forget where it stood. It opens no file by itself: the caller's
 //! [`Machine`] does.
 
+mod early_hints;
 mod geo;
 mod listeners;
 mod maintenance;

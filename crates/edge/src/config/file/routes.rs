@@ -16,11 +16,13 @@ use super::rooms::readable;
 use super::route_files::{files, sendfile};
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
-use super::{SetBy, shadow, splits, users};
+use super::{SetBy, early_hints, shadow, splits, users};
 use crate::config::origin::Origin;
 use crate::config::policy::Policy;
 use crate::config::rate::Rate;
-use crate::config::route::{Action, FieldEdit, HostRule, NamedValue, PathRule, Route, Segment};
+use crate::config::route::{
+    Action, EarlyHints, FieldEdit, HostRule, NamedValue, PathRule, Route, Segment,
+};
 use crate::config::template::{Purpose, Template, TemplateError};
 
 /// The origin that `--origin` and `forebay run -- CMD` make.
@@ -143,6 +145,7 @@ fn route<'t>(
         policy: policy(reader, section, known),
         rewrite: rewrite(reader, section, &path),
         sendfile: sendfile(reader, section),
+        early_hints: EarlyHints::default(),
         request_fields: edits(reader, section, "request_fields"),
         answer_fields: edits(reader, section, "answer_fields"),
         error_pages: error_pages(reader, section),
@@ -154,6 +157,7 @@ fn route<'t>(
         is_in_maintenance: reader.get(section, "maintenance", false),
         path,
     };
+    route.early_hints = early_hints::read(reader, section, &route.action);
     route.split = splits::read(reader, section, &route.action, known.origins);
     route
 }

@@ -58,7 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Waits for the answer while content goes on being read; an error if the client leaves meanwhile.
     async fn wait_for(&mut self, mut coming: Coming, content: &mut Content) -> io::Result<Answer> {
         poll_fn(|context| {
-            if let Poll::Ready(answer) = coming.as_mut().poll(context) {
+            if let Poll::Ready(answer) = self.poll_coming(&mut coming, context)? {
                 return Poll::Ready(Ok(answer));
             }
             // A failed read of content is told to whoever reads the body, not to this loop.
@@ -66,12 +66,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 content.fail(ErrorKind::ClientGone, "connection broke inside the content");
             }
             // What was read, or the lack of it, may be what the handler waits for.
-            if let Poll::Ready(answer) = coming.as_mut().poll(context) {
+            if let Poll::Ready(answer) = self.poll_coming(&mut coming, context)? {
                 return Poll::Ready(Ok(answer));
             }
             self.poll_left(context).map(Err)
         })
         .await
+    }
+
+    /// Looks for the answer, and tells the client what is known before it.
+    fn poll_coming(
+        &mut self,
+        coming: &mut Coming,
+        context: &mut Context<'_>,
+    ) -> io::Result<Poll<Answer>> {
+        if let Poll::Ready(answer) = coming.poll_answer(context) {
+            return Ok(Poll::Ready(answer));
+        }
+        while let Poll::Ready(lines) = coming.poll_hint(context) {
+            self.writer.push_hint(&lines);
+        }
+        if self.writer.has_bytes() {
+            // Pending is fine: the rest goes out before the answer.
+            let _is_pending = self.writer.poll_write(&mut self.io, context)?.is_pending();
+        }
+        Ok(Poll::Pending)
     }
 
     /// Ready once the client has left: whatever is done for it alone is given up, above all the place at

@@ -62,6 +62,13 @@ impl Writer {
         self.head.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
     }
 
+    /// `103 Early Hints` with these field lines, before any answer has begun.
+    pub(super) fn push_hint(&mut self, lines: &[u8]) {
+        status_line(&mut self.head, StatusCode::EARLY_HINTS);
+        self.head.extend_from_slice(lines);
+        self.head.extend_from_slice(b"\r\n");
+    }
+
     /// Takes the head of a `101`.
     pub(super) fn begin_upgrade(&mut self, answer: &Answer) {
         status_line(&mut self.head, answer.status);
@@ -167,7 +174,8 @@ impl Writer {
         }
     }
 
-    fn has_bytes(&self) -> bool {
+    /// True while there is something to write that lies here.
+    pub(super) fn has_bytes(&self) -> bool {
         !(self.head.is_empty() && self.data.is_empty() && self.tail.is_empty())
     }
 

@@ -114,10 +114,11 @@ impl<H: Handler> Streams<H> {
     }
 
     /// An answer before the answer (RFC 9110 §15.2).
-    pub(super) fn write_interim(&mut self, id: u32, status: StatusCode) {
+    pub(super) fn write_interim(&mut self, id: u32, status: StatusCode, lines: &[u8]) {
         let out = self.output.bytes();
         let at = frame::begin_block(out);
         self.encoder.begin(status, out);
+        self.encoder.lines(lines, is_left_out, out);
         frame::finish_block(out, at, 0, id);
     }
 

@@ -83,7 +83,7 @@ impl<H: Handler> Streams<H> {
         let credit = if is_due { std::mem::take(&mut stream.credit) } else { 0 };
         stream.room += credit;
         if wants_continue {
-            self.write_interim(id, http::StatusCode::CONTINUE);
+            self.write_interim(id, http::StatusCode::CONTINUE, b"");
         }
         if let Some(credit) = u32::try_from(credit).ok().filter(|credit| *credit > 0) {
             let bytes = credit.to_be_bytes();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 
 use forebay_signals::drain::Drain;
+use http::StatusCode;
 
 use super::budget::Budget;
 use super::frame::{self, Code, MAX_WINDOW, flag, kind, setting};
@@ -240,8 +241,18 @@ impl<H: Handler> Streams<H> {
             Progress::Content(content) => content.wake(),
             Progress::Waiting(coming) => {
                 let mut context = task::Context::from_waker(&waker);
-                if let Poll::Ready(answer) = coming.as_mut().poll(&mut context) {
-                    self.begin_answer(id, answer);
+                if let Poll::Ready(answer) = coming.poll_answer(&mut context) {
+                    return self.begin_answer(id, answer);
+                }
+                // A client that takes nothing has no use for them.
+                if !self.output.is_full() {
+                    let hints = std::iter::from_fn(|| match coming.poll_hint(&mut context) {
+                        Poll::Ready(lines) => Some(lines),
+                        Poll::Pending => None,
+                    });
+                    for lines in hints.collect::<Vec<_>>() {
+                        self.write_interim(id, StatusCode::EARLY_HINTS, &lines);
+                    }
                 }
             }
         }

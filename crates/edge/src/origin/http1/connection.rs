@@ -100,7 +100,7 @@ impl Http1 {
         self.keeps_alive = false;
         (self.content, self.was_full) = (Content::Ended, false);
         self.limit.begin(until);
-        let mut parser = HeadParser::default();
+        let mut parser = HeadParser::telling(outgoing.hints().cloned());
         poll_fn(|context| {
             let head = self.poll_head(&mut parser, outgoing, context);
             if head.is_pending() && self.sending.waits_for_client() {

@@ -5,6 +5,7 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
+use crate::exchange::Hints;
 use crate::http1::fields::{self, FieldError, LineScanner};
 use crate::http1::{Framing, content_length};
 
@@ -68,9 +69,16 @@ pub struct HeadParser {
     scanner: LineScanner,
     taken: usize,
     interim: usize,
+    hints: Option<Hints>,
 }
 
 impl HeadParser {
+    /// One that hands on what comes before the answer, as far as somebody has a use for it. Of interim
+    /// answers that is 103 alone: 100 is for us, who have asked for it, or nobody, and others are not in use.
+    pub fn telling(hints: Option<Hints>) -> HeadParser {
+        HeadParser { hints, ..HeadParser::default() }
+    }
+
     /// Takes a head from the front of `buffer` once it is complete. `method` is that of the request.
     pub fn take(
         &mut self,
@@ -96,6 +104,11 @@ impl HeadParser {
             self.interim += 1;
             if self.interim > MOST_INTERIM {
                 return Err(BadHead::TooManyInterim);
+            }
+            if let Some(hints) =
+                self.hints.as_ref().filter(|_| head.status == StatusCode::EARLY_HINTS)
+            {
+                hints.pass(&head.fields);
             }
         }
     }

@@ -135,6 +135,13 @@ pub const ROUTE: Section = Section {
             example: r#"{ "/protected/" = "/srv/files" }"#,
         },
         Key {
+            name: "early_hints",
+            kind: "`pass`, `make` or `off`",
+            default: "\"pass\"",
+            doc: "103 for clients that open a page and wait for the application: what it says itself, or also (`make`) what the page's last answer linked to with `preload`, `modulepreload` or `preconnect`. Of answers that may be for one user only styles, scripts and fonts with a digest in their names are told others.",
+            example: r#""make""#,
+        },
+        Key {
             name: "request_fields",
             kind: "table",
             default: "{}",
