@@ -1,14 +1,17 @@
 //! Routes whose users have passwords.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use forebay_edge::config::Config;
 use forebay_edge::config::route::{PathRule, Route};
 use forebay_edge::config::users::{BasicAuth, Users};
 use forebay_signals::clock;
+use tokio::task::JoinSet;
 
-use super::support::{World, always, request, with_world};
+use super::support::{World, always, request, until, with_world};
 
 const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nCache-Control: s-maxage=60\r\n\r\npage";
 /// `ada:lovelace` and `bob:builder`.
@@ -122,5 +125,55 @@ fn a_password_is_checked_beside_what_is_served_and_once() {
         assert!(world.ask(&message).await.ends_with("page"));
         let known_for = clock::now() - began;
         assert!(known_for * 3 < checked_for, "{known_for:?}, and {checked_for:?} at first");
+    });
+}
+
+/// Ten times more guesses than may wait, each of which takes a while to check.
+#[test]
+fn a_flood_of_wrong_passwords_is_shed_and_who_is_known_feels_nothing() {
+    const GUESSES: usize = 640;
+    const PLACES: usize = 64;
+    let edit = |config: &mut Config| {
+        config.routes[0].basic_auth = Some(users(9, false));
+        let mut open = Route::everything_to("app");
+        open.name = "open".into();
+        open.path = PathRule::Prefix("/open".into());
+        config.routes.insert(0, open);
+    };
+    with_world(always(PAGE), edit, |world| async move {
+        assert!(ask(&world, ADA).await.ends_with("page"), "she is known from here on");
+        let refused = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let port = world.port;
+        let mut guessing = JoinSet::new();
+        for number in 0..GUESSES {
+            let refused = Arc::clone(&refused);
+            guessing.spawn(async move {
+                let guess = STANDARD.encode(format!("ada:{number}"));
+                let fields = format!("Authorization: Basic {guess}\r\n");
+                let answer = super::support::ask(port, &request("GET", "/a", &fields)).await;
+                let kind = match answer.get(9..12) {
+                    Some("401") => 0,
+                    Some("503") => 1,
+                    _ => panic!("a guess is let in: {answer}"),
+                };
+                assert!(kind == 0 || answer.contains("retry-after: "), "{answer}");
+                refused[kind].fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        let count = |kind: usize| refused[kind].load(Ordering::SeqCst);
+        until("only those that wait are left", || count(0) + count(1) >= GUESSES - PLACES).await;
+        // While the passwords of others wait to be checked, those who are known do not.
+        for path in ["/a", "/open"].repeat(10) {
+            let answer = world.ask(&request("GET", path, ADA)).await;
+            assert!(answer.ends_with("page"), "{answer}");
+        }
+        assert!(count(0) + count(1) < GUESSES, "twenty answers came before the last check");
+        while let Some(guess) = guessing.join_next().await {
+            guess.expect("no panic");
+        }
+        assert_eq!(count(0) + count(1), GUESSES);
+        // No more are checked than may wait and what has been checked meanwhile.
+        assert!(count(1) >= GUESSES / 2, "{} of {GUESSES} were shed", count(1));
+        assert!(ask(&world, BOB).await.ends_with("page"), "who comes later is checked again");
     });
 }
