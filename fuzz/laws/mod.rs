@@ -6,8 +6,10 @@
 mod cache;
 mod files;
 mod gate;
+mod geo;
 mod http1;
 mod http2;
+mod links;
 mod names;
 mod origin;
 mod recognition;
@@ -16,8 +18,10 @@ mod rooms;
 use cache::{cache_control, key, range, targeted_cache_control};
 use files::file_path;
 use gate::{preface, proxy_protocol};
+use geo::geo_database;
 use http1::{http1_content, http1_head, http1_target};
 use http2::{hpack, http2};
+use links::link;
 use names::{dates, traceparent};
 use origin::origin_head;
 use recognition::{conditional, invalidate, vary};
@@ -27,7 +31,7 @@ use rooms::{accept_encoding, config, forwarded};
 pub(crate) type Law = fn(&[u8]);
 
 /// Every law by the name of its fuzz target.
-pub(crate) const ALL: [(&str, Law); 21] = [
+pub(crate) const ALL: [(&str, Law); 23] = [
     ("http1_head", http1_head),
     ("http1_content", http1_content),
     ("http1_target", http1_target),
@@ -49,6 +53,8 @@ pub(crate) const ALL: [(&str, Law); 21] = [
     ("proxy_protocol", proxy_protocol),
     ("http2", http2),
     ("hpack", hpack),
+    ("geo_database", geo_database),
+    ("link", link),
 ];
 
 /// Judges one input by the law of this name.

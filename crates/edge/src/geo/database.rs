@@ -39,7 +39,8 @@ enum Why {
 /// end the process.
 pub(super) struct Database {
     path: PathBuf,
-    traits: Traits,
+    /// Of its file, if it has one.
+    traits: Option<Traits>,
     reader: Reader<Vec<u8>>,
 }
 
@@ -78,17 +79,23 @@ impl Database {
             if bytes.len() as u64 > MOST_BYTES {
                 return Err(Why::TooLarge);
             }
-            let reader = Reader::from_source(bytes)?;
-            reader.verify()?;
-            Ok(Database { path: path.to_owned(), traits, reader })
+            Ok(Database { path: path.to_owned(), traits: Some(traits), reader: reader(bytes)? })
         };
         read().map_err(|source| BadDatabase { path: path.to_owned(), source })
+    }
+
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Result<Database, BadDatabase> {
+        let path = PathBuf::new();
+        match reader(bytes) {
+            Ok(reader) => Ok(Database { path, traits: None, reader }),
+            Err(source) => Err(BadDatabase { path, source }),
+        }
     }
 
     /// Is this what the file holds still?
     pub(super) fn is_still(&self, path: &Path) -> bool {
         let traits = || path.metadata().ok().map(|metadata| Traits::of(&metadata));
-        self.path == path && traits().as_ref() == Some(&self.traits)
+        self.path == path && self.traits.is_some() && traits() == self.traits
     }
 
     pub(super) fn country(&self, address: IpAddr) -> Option<Country> {
@@ -125,6 +132,13 @@ impl Database {
                 .or_else(|| found.text(&path!["timezone"])),
         })
     }
+}
+
+/// Checks the whole of it: what is damaged is found here and not by a client.
+fn reader(bytes: Vec<u8>) -> Result<Reader<Vec<u8>>, Why> {
+    let reader = Reader::from_source(bytes)?;
+    reader.verify()?;
+    Ok(reader)
 }
 
 /// What the database has under an address.

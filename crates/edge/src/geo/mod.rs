@@ -46,6 +46,12 @@ impl Geo {
         Ok(Geo { paths: settings.databases.clone(), databases: ArcSwap::from_pointee(databases) })
     }
 
+    /// One database for whoever brings his own bytes.
+    pub fn of_bytes(bytes: Vec<u8>) -> Result<Geo, BadDatabase> {
+        let database = Arc::new(Database::of_bytes(bytes)?);
+        Ok(Geo { paths: vec![PathBuf::new()], databases: ArcSwap::from_pointee(vec![database]) })
+    }
+
     /// True if there is nothing to look into.
     pub fn is_off(&self) -> bool {
         self.paths.is_empty()
