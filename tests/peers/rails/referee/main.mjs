@@ -4,6 +4,8 @@ import { Report } from "./report.mjs";
 import { Server } from "./server.mjs";
 import * as landing from "./cases/landing.mjs";
 import * as assets from "./cases/assets.mjs";
+import * as files from "./cases/files.mjs";
+import * as hints from "./cases/hints.mjs";
 import * as careless from "./cases/careless.mjs";
 import * as users from "./cases/users.mjs";
 import * as chat from "./cases/chat.mjs";
@@ -13,7 +15,7 @@ import * as outage from "./cases/outage.mjs";
 import * as leaving from "./cases/leaving.mjs";
 import * as drain from "./cases/drain.mjs";
 
-const CASES = { landing, assets, careless, users, chat, reload, secrets, outage, leaving, drain };
+const CASES = { landing, assets, files, hints, careless, users, chat, reload, secrets, outage, leaving, drain };
 const DEADLINE_SECONDS = 180;
 
 const { REFEREE_WORK: work, REFEREE_DIRECT: direct, FOREBAY_BIN: forebay, CHROMIUM: chromium } = process.env;

@@ -28,6 +28,9 @@ export class Page {
     for (const domain of ["Page", "Runtime", "Log"]) await this.#call(`${domain}.enable`);
   }
 
+  /** For a certificate that nobody vouches for. */
+  trustAnyone() { return this.#call("Security.setIgnoreCertificateErrors", { ignore: true }); }
+
   visit(url) {
     return this.#navigated(async () => {
       const { errorText } = await this.#call("Page.navigate", { url });

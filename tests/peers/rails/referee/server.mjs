@@ -43,6 +43,13 @@ export class Server {
     return answer?.status === 200;
   }
 
+  /** Where the application itself listens, behind Forebay. */
+  async applicationAddress() {
+    const { stdout } = await promisify(execFile)(this.forebay, ["status", "--json", "--admin", this.admin], { timeout: 10_000 });
+    const [, host, port] = /"address":\s*"(?:http:\/\/)?([\d.]+):(\d+)"/.exec(stdout);
+    return { host, port: Number(port) };
+  }
+
   /** The process that runs Rails, as Rails writes it down. */
   railsPid() { return Number(readFileSync(`${this.folder}/tmp/pids/server.pid`, "utf8")); }
 
@@ -103,7 +110,7 @@ export function isAlive(pid) {
   }
 }
 
-function freePort() {
+export function freePort() {
   return new Promise((resolve, reject) => {
     const socket = net.createServer().on("error", reject);
     socket.listen(0, "127.0.0.1", () => {

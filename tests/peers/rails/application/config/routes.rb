@@ -7,6 +7,7 @@ Rails.application.routes.draw do
   resources :notes, only: %i[index create]
   resource :chat, only: :show, controller: "chat"
   resource :careless, only: %i[show create], controller: "careless"
+  get "downloads/:name", to: "downloads#show"
   get "slow/:ticket", to: "slow#show"
   get "up", to: "up#show"
   mount ActionCable.server => "/cable"
