@@ -5,12 +5,12 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_NONE_MATCH, LOCATION, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
+    IF_NONE_MATCH, LINK, LOCATION, REFERRER_POLICY, SET_COOKIE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{Either, Full};
 
-use crate::assets::fingerprint;
+use crate::assets::{ASSETS, fingerprint};
 use crate::events::Events;
 
 /// Content: a page at hand, or an event stream.
@@ -62,6 +62,10 @@ pub(crate) fn of(
     if media_type.starts_with("text/html") {
         fields.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         fields.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        // What every page loads, for whoever stands between and has the time to say so.
+        if let Ok(links) = HeaderValue::from_str(&ASSETS.links()) {
+            fields.insert(LINK, links);
+        }
     }
     if keep != Keep::Private {
         fields.insert(VARY, HeaderValue::from_static("accept-encoding"));

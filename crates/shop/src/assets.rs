@@ -1,7 +1,9 @@
 //! Files that never change under their name: the name holds a fingerprint of the content.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::LazyLock;
+use std::{fs, io};
 
 use bytes::Bytes;
 
@@ -53,10 +55,31 @@ impl Assets {
         self.pictures.get(usize::from(product.id) - 1).map_or("", String::as_str)
     }
 
+    /// Style and script as a page's `Link` (RFC 8288).
+    pub(crate) fn links(&self) -> String {
+        let (style, script) = (&self.style, &self.script);
+        format!("<{style}>; rel=preload; as=style, <{script}>; rel=preload; as=script")
+    }
+
     /// Every path, for the traffic generator and tests.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &str> {
         self.by_path.keys().map(String::as_str)
     }
+}
+
+/// Writes style and script into a folder, under the paths that pages ask for: whoever stands before the shop
+/// may serve them from there.
+///
+/// # Errors
+/// A folder or file cannot be written.
+pub fn write_assets(folder: &Path) -> io::Result<()> {
+    for path in [&ASSETS.style, &ASSETS.script] {
+        let Some(asset) = ASSETS.find(path) else { continue };
+        let file = folder.join(path.trim_start_matches('/'));
+        file.parent().map_or(Ok(()), fs::create_dir_all)?;
+        fs::write(file, &asset.content)?;
+    }
+    Ok(())
 }
 
 /// 64 bits of FNV-1a as hexadecimal digits: enough to tell versions of a file apart.

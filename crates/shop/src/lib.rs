@@ -22,4 +22,5 @@ mod server;
 pub mod traffic;
 mod visitor;
 
+pub use assets::write_assets;
 pub use server::serve;

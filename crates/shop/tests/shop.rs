@@ -76,6 +76,7 @@ async fn whoever_has_an_asset_is_told_so() {
     let style = page.split('"').find(|part| part.starts_with("/assets/shop-")).expect("a style");
     let asset = shop.get(style).await;
     assert_eq!(field(&asset, "cache-control"), "public, max-age=31536000, immutable");
+    assert!(field(&page, "link").starts_with(&format!("<{style}>; rel=preload; as=style, ")));
     let fields = format!("if-none-match: {}\r\n", field(&asset, "etag"));
     let again = shop.ask(&format!("GET {style}"), &fields, "").await;
     assert!(again.starts_with("HTTP/1.1 304"), "{again}");

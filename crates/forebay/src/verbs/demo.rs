@@ -1,16 +1,20 @@
-//! `forebay demo`: two origins of a small shop, the edge before them, visitors, and one origin that
-//! stops and returns while one watches.
+//! `forebay demo`: two origins of a small shop, the edge before them with the shop's files, visitors, and one
+//! origin that stops and returns while one watches.
 
 use std::fmt::Write;
+use std::fs::DirBuilder;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use forebay_edge::config::Config;
 use forebay_edge::config::listen::{Certificate, Listener, Place, Protocol};
 use forebay_edge::config::origin::Probe;
+use forebay_edge::config::route::{Action, EarlyHints, Files, PathRule, Route};
 use forebay_edge::listen::self_signed;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
@@ -46,9 +50,12 @@ pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
         ..Settings::default()
     };
     let certificate = certificate(asked)?;
+    let files = Folder::make()
+        .map_err(|error| Problem::ours("cannot write the shop's files").because(error))?;
+    let folder = files.0.clone();
     let load = move || {
         let loaded = settings::load(&settings, None).map_err(|t| Problem::complete(&t))?;
-        Ok(furnished(loaded.config, certificate.as_ref()))
+        Ok(furnished(loaded.config, certificate.as_ref(), &folder))
     };
     let wants_traffic = !asked.no_traffic;
     let traffic_stop = stop.clone();
@@ -90,8 +97,43 @@ fn certificate(asked: &Demo) -> Result<Option<Certificate>, Problem> {
         .map_err(|error| Problem::ours("cannot make a certificate").because(error))
 }
 
-/// What flags do not say: HTTPS beside HTTP, and probes, so that an origin that goes away is seen at once.
-fn furnished(mut config: Config, certificate: Option<&Certificate>) -> Config {
+/// A folder of the shop's files, for as long as the demo runs.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> std::io::Result<Folder> {
+        let since = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("forebay-demo-{}-{}", std::process::id(), since.subsec_nanos());
+        let path = std::env::temp_dir().join(name);
+        // Made by us or not at all: others may write beside it.
+        DirBuilder::new().mode(0o700).create(&path)?;
+        let folder = Folder(path);
+        forebay_shop::write_assets(&folder.0)?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the demo's files are left behind");
+        }
+    }
+}
+
+/// What flags do not say: files and early hints, HTTPS beside HTTP, and probes, so that an origin that goes away
+/// is seen at once.
+fn furnished(mut config: Config, certificate: Option<&Certificate>, folder: &Path) -> Config {
+    for route in &mut config.routes {
+        route.early_hints = EarlyHints::Make;
+    }
+    let files = Route {
+        name: "files".into(),
+        path: PathRule::Prefix("/assets".into()),
+        action: Action::Files(Files::below(folder)),
+        ..Route::everything_to("")
+    };
+    config.routes.insert(0, files);
     if let Some(certificate) = certificate {
         let plain = config.listen.listeners.clone();
         let secure = plain.into_iter().filter_map(|listener| match listener.place {
@@ -147,7 +189,9 @@ fn greet(edge: &forebay_edge::edge::Edge, admin: &str, wants_traffic: bool) {
     write!(
         text,
         "\nEach page says which origin made it and when: reload it to see hits. Every 20 seconds\n\
-         the second origin goes away for 10; the pages stay. Watch it in another terminal:\n\n  \
+         the second origin goes away for 10; the pages stay. Style and script come from a folder\n\
+         (`/assets`), and browsers that wait for a page are told of both early. Watch it in\n\
+         another terminal:\n\n  \
          {program} status --admin {admin}\n  \
          {program} cache why {} --admin {admin}\n\n{}Ctrl-C ends it.\n",
         first.as_deref().unwrap_or("http://localhost:8080/"),

@@ -119,6 +119,49 @@ fn the_demo_serves_a_shop_and_is_quiet_without_traffic() {
 }
 
 #[test]
+fn style_and_script_come_from_a_folder_and_waiting_browsers_are_told_of_them() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let front = demo.get("/", "");
+    assert!(front.contains("shop-origin: "), "the shop says who it is: {front}");
+    let style = between(&front, "rel=\"stylesheet\" href=\"", "\"").to_owned();
+    let script = between(&front, "<script src=\"", "\"").to_owned();
+    for asset in [&style, &script] {
+        let answer = demo.get(asset, "");
+        assert!(answer.contains("immutable") && answer.contains("etag: "), "{asset}: {answer}");
+        assert!(!answer.contains("shop-origin: "), "the edge serves it: {answer}");
+    }
+    let part = demo.get(&style, "Range: bytes=0-9\r\n");
+    assert!(
+        part.starts_with("HTTP/1.1 206") && part.contains("content-range: bytes 0-9/"),
+        "{part}"
+    );
+    assert!(demo.get("/assets/none.css", "").starts_with("HTTP/1.1 404"));
+    // A page of one's own is asked for each time: from the second visit on there is something to tell.
+    let navigates = "Sec-Fetch-Mode: navigate\r\n";
+    assert!(demo.get("/cart", navigates).starts_with("HTTP/1.1 200"));
+    let told = demo.get("/cart", navigates);
+    let hint = format!("<{style}>; rel=preload; as=style, <{script}>; rel=preload; as=script");
+    assert!(
+        told.starts_with(&format!("HTTP/1.1 103 Early Hints\r\nlink: {hint}\r\n\r\n")),
+        "{told}"
+    );
+    assert!(told.contains("HTTP/1.1 200 OK"), "{told}");
+}
+
+#[test]
+fn the_demo_takes_its_files_away_with_it() {
+    let demo = Demo::start(&["--no-traffic"]);
+    let begins = format!("forebay-demo-{}-", demo.process.id());
+    let left = || {
+        let entries = std::fs::read_dir(std::env::temp_dir()).expect("it is there").flatten();
+        entries.filter(|it| it.file_name().to_string_lossy().starts_with(&begins)).count()
+    };
+    assert_eq!(left(), 1);
+    assert!(demo.interrupt().success());
+    assert_eq!(left(), 0);
+}
+
+#[test]
 fn a_visitor_signs_up_by_a_form_of_his_own_and_nobody_else_sees_him() {
     let demo = Demo::start(&["--no-traffic"]);
     let form = demo.get("/signup", "");
