@@ -314,3 +314,25 @@ fn a_window_that_never_opens_ends_in_a_504_in_time() {
         assert_unharmed(&world, &script, "silence", "/silent").await;
     });
 }
+
+/// The client that we use for HTTP/2 keeps them to itself; however many there are, the answer is what counts.
+#[test]
+fn interim_answers_before_an_answer_do_no_harm() {
+    with_origin(
+        |_| (),
+        |world, script| async move {
+            *script.lock().expect("no panic") = Script::of(|stream| {
+                let hint = [(":status", "103"), ("link", "</a.css>; rel=preload")];
+                let interim = frame(HEADERS, END_HEADERS, stream, &block(&hint));
+                [interim.repeat(5_000), good(stream, "the answer")].concat()
+            });
+            let navigates = "Sec-Fetch-Mode: navigate\r\n";
+            let answer = ask(world.port, &request("GET", "/a", navigates)).await;
+            assert_eq!(status(&answer), 200, "{answer}");
+            assert!(
+                answer.ends_with("\r\n\r\nthe answer") && !answer.contains("a.css"),
+                "{answer}"
+            );
+        },
+    );
+}
