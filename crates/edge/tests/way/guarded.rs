@@ -128,10 +128,10 @@ fn a_password_is_checked_beside_what_is_served_and_once() {
     });
 }
 
-/// Ten times more guesses than may wait, each of which takes a while to check.
+/// Five times more guesses than may wait, each of which takes a while to check.
 #[test]
 fn a_flood_of_wrong_passwords_is_shed_and_who_is_known_feels_nothing() {
-    const GUESSES: usize = 640;
+    const GUESSES: usize = 320;
     const PLACES: usize = 64;
     let edit = |config: &mut Config| {
         config.routes[0].basic_auth = Some(users(9, false));
