@@ -9,6 +9,7 @@
 //! Figures of different runs are not comparable; ratios within one run are.
 
 mod configured;
+mod files;
 mod instructions;
 mod load;
 mod machine;
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let stage = Stage::set(&options, machine)?;
     let mut report = Report::begin(&stage);
     rates::run(&stage, &mut report)?;
+    files::run(&stage, &mut report)?;
     rates::cores(&stage, &mut report)?;
     memory::objects(&stage, &mut report)?;
     memory::idle(&stage, &mut report)?;

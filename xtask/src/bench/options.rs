@@ -9,7 +9,7 @@ pub(super) const HELP: &str = "\
 cargo xtask bench edge [--only CASE[,CASE]] [--quick] [--write]
 
   --only CASES     cases whose names begin so: hit-1k hit-16k hit-100k hit-1m tls-1k tls-100k
-                   tls-new h2-1k h2-100k pass-1k pass-100k cores memory idle herd misses
+                   tls-new h2-1k h2-100k pass-1k pass-100k file-100k cores memory idle herd misses
                    reload routes purge attack overload instructions configured
   --rounds N       rounds of each case, medians are taken over them (5)
   --seconds N      length of one measurement (2)

@@ -75,6 +75,7 @@ fn is_needed(program: &str, options: &Options) -> bool {
     match program {
         "h2load" => has("h2-1k") || has("h2-100k"),
         "valgrind" => has("instructions") || has("configured"),
+        "nginx" if super::files::is_selected(options) => true,
         "varnishd" | "h2o" | "nginx" => {
             options.subject.program() == program || super::rates::is_any_selected(options)
         }

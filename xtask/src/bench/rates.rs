@@ -13,20 +13,21 @@ use super::servers::{Running, Setup, Wire};
 use super::stage::Stage;
 
 /// A row of the table that is told in processor time.
-struct Rate {
-    name: &'static str,
-    work: &'static str,
-    wire: Wire,
-    client: Client,
-    path: &'static str,
-    reaches: Reaches,
-    peers: &'static [Kind],
-    bars: &'static [Bar],
+pub(super) struct Rate {
+    pub(super) name: &'static str,
+    pub(super) work: &'static str,
+    pub(super) wire: Wire,
+    pub(super) client: Client,
+    pub(super) path: &'static str,
+    pub(super) reaches: Reaches,
+    pub(super) peers: &'static [Kind],
+    pub(super) bars: &'static [Bar],
 }
 
 /// Where the answers come from; a run in which they came from elsewhere is no result.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reaches {
+pub(super) enum Reaches {
+    /// Or a file.
     Cache,
     Origin,
 }
@@ -40,7 +41,7 @@ const ALL: &[Kind] = &[Floor, Nginx, NginxNopush, Varnish, H2o];
 const TLS: &[Kind] = &[Nginx, NginxNopush, H2o];
 const NGINX: &[Kind] = &[Nginx, NginxNopush];
 
-const fn most(most: f64, against: Against) -> Bar {
+pub(super) const fn most(most: f64, against: Against) -> Bar {
     Bar::AtMost { most, against }
 }
 
@@ -135,7 +136,8 @@ struct Turn {
     p99_us: Option<f64>,
 }
 
-fn row(
+/// Measures one row; `servers` are those that take part, and others.
+pub(super) fn row(
     stage: &Stage<'_>,
     rate: &Rate,
     servers: &[Running<'_>],

@@ -26,6 +26,7 @@ fn text(place: &Place<'_>, nopush: &str) -> String {
     let (folder, port) = (place.stage.path(&place.name), place.port);
     let origin = place.stage.origin_port;
     let threads = place.setup.threads;
+    let (files, root) = (crate::bench::files::FOLDER, place.stage.folder.display());
     let listen = match place.setup.wire {
         Wire::Plain => format!("listen 127.0.0.1:{port} backlog=4096;"),
         Wire::Tls => format!(
@@ -74,6 +75,7 @@ http {{
   server {{
     {listen}
 {routes}    location /nocache/ {{ proxy_pass http://origin; }}
+    location /{files}/ {{ root {root}; }}
     location / {{
       proxy_pass http://origin;
       proxy_cache store;
