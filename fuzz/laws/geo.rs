@@ -29,7 +29,7 @@ fn judge(geo: &Geo, address: IpAddr) {
     let mut own = OwnLines::default();
     geo.tell(address, &mut own);
     let lines = bytes::Bytes::from(own);
-    let written = lines.iter().filter(|byte| **byte == b'\n').count();
+    let written = lines.split_inclusive(|byte| *byte == b'\n').count();
     let mut names: Vec<_> = field_lines(&lines)
         .map(|(name, value)| {
             assert!(name.as_str().starts_with(VIEWER), "{name}");

@@ -32,7 +32,7 @@ use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Answer, Body, Country, Exchange, Room};
+use crate::exchange::{Answer, Body, Country, Exchange, Hints, Room};
 use crate::listen::{Coming, Handler, Reply};
 use crate::maintenance::Closed;
 use crate::route::Matched;
@@ -125,16 +125,7 @@ fn later(
         let answer = match work {
             Work::Asks(errand) => errand.telling(way).run(edge, snapshot, exchange, notes).await,
             Work::Checks(credentials) => {
-                match checked(edge, snapshot, exchange, notes, credentials).await {
-                    Ok(Way::Works(Work::Asks(errand))) => {
-                        errand.telling(way).run(edge, snapshot, exchange, notes).await
-                    }
-                    Ok(Way::Answered(answer)) => Ok(answer),
-                    Ok(Way::Works(_)) => {
-                        Err(Error::new(ErrorKind::Internal, "a way that begins again"))
-                    }
-                    Err(error) => Err(error),
-                }
+                checked(edge, snapshot, exchange, notes, (credentials, way)).await
             }
             Work::Purges(request) => purging::run(edge, request).await,
         };
@@ -152,8 +143,8 @@ async fn checked(
     snapshot: &Snapshot,
     exchange: &mut Exchange,
     notes: &mut Notes,
-    credentials: Box<Credentials>,
-) -> Result<Way, Error> {
+    (credentials, hints): (Box<Credentials>, Option<Hints>),
+) -> Result<Answer, Error> {
     let site = notes.site.and_then(|index| snapshot.sites.get(index));
     let matched = notes.site.and_then(|index| snapshot.table.at(index));
     let (Some(users), Some(matched)) = (site.and_then(|site| site.users.as_ref()), matched) else {
@@ -162,7 +153,13 @@ async fn checked(
     users.check(credentials, &mut exchange.head.fields).await?;
     let address = exchange.client.address;
     let country = || snapshot.geo.country(address);
-    inside(edge, snapshot, matched, exchange, &country, notes)
+    match inside(edge, snapshot, matched, exchange, &country, notes)? {
+        Way::Answered(answer) => Ok(answer),
+        Way::Works(Work::Asks(errand)) => {
+            errand.telling(hints).run(edge, snapshot, exchange, notes).await
+        }
+        Way::Works(_) => Err(Error::new(ErrorKind::Internal, "a way that begins again")),
+    }
 }
 
 fn walk(
