@@ -13,6 +13,7 @@ use http::{HeaderMap, Uri};
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
+use crate::acme::{self, Acme, BadState};
 use crate::admit::{Checks, InFlight, Meter, Rates, Users};
 use crate::cache::key::{KeySource, primary_key, write_arm, write_country, write_route};
 use crate::cache::safety;
@@ -53,6 +54,8 @@ pub struct Edge {
     pub(crate) purging: Arc<Semaphore>,
     /// What operators have closed.
     pub maintenance: Maintenance,
+    /// Certificates of an authority.
+    pub acme: Acme,
     /// Who changed what.
     pub journal: Arc<Journal>,
     /// What an operator marked last, such as a deploy.
@@ -247,6 +250,9 @@ pub enum StartError {
     /// A database of addresses.
     #[error(transparent)]
     Geo(#[from] BadDatabase),
+    /// What is kept of an authority's certificates.
+    #[error(transparent)]
+    Acme(#[from] BadState),
     /// The access log.
     #[error("cannot open the access log `{path}`")]
     Log {
@@ -268,6 +274,7 @@ impl StartError {
         match self {
             StartError::Open(error) => error.hint(),
             StartError::Origin(error) => error.hint().to_string(),
+            StartError::Acme(error) => error.hint(),
             StartError::Geo(_) => {
                 "it must be a whole `.mmdb` file that may be read; fetch it again, or leave it out of \
                  `geo.database`"
@@ -302,7 +309,9 @@ impl Edge {
         let settings = &snapshot.config;
         let set_cores = settings.listen.cores;
         let admit = settings.admit_at_the_door();
+        let managed = acme::held(settings.acme.as_ref())?;
         let entrance = Entrance::open_with(&settings.listen, &admit, cores, inherited)?;
+        entrance.certificates().put(&managed);
         let maintenance = Maintenance::default();
         maintenance.settle(settings);
         Ok(Arc::new(Edge {
@@ -314,6 +323,7 @@ impl Edge {
             hints: Arc::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             maintenance,
+            acme: Acme::default(),
             journal,
             mark: ArcSwapOption::empty(),
             drain: Drain::default(),
@@ -330,6 +340,7 @@ impl Edge {
         AccessLog::check(&config.log).map_err(|source| StartError::log(&config.log, source))?;
         config.log = Log { format: Format::Off, path: None };
         Geo::open(&config.geo, None)?;
+        acme::check(config.acme.as_ref())?;
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
         Ok(Origins::new(&config.origins, None, &Arc::default())?.resolve_now().await?)
     }
@@ -370,8 +381,10 @@ impl Edge {
         let snapshot = Snapshot::new(next, &self.traffic, Some(&before))?;
         let settings = &snapshot.config;
         let next = self.entrance.prepare(&settings.listen, &settings.admit_at_the_door())?;
+        let managed = acme::held(settings.acme.as_ref())?;
         // From here on nothing fails.
         self.entrance.swap(next);
+        self.entrance.certificates().put(&managed);
         if before.config.compress != settings.compress {
             let renewed = self.compressor.load().renewed(&settings.compress);
             self.compressor.store(Arc::new(renewed));
@@ -390,6 +403,7 @@ impl Edge {
         }
         self.maintenance.settle(settings);
         self.snapshot.store(Arc::new(snapshot));
+        self.acme.settle();
         self.reloads.fetch_add(1, Ordering::Relaxed);
         Ok(waiting)
     }

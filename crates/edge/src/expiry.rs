@@ -32,6 +32,9 @@ pub struct Expiry {
     pub days_left: i64,
     /// True if it should have been renewed by now.
     pub is_overdue: bool,
+    /// Why the last attempt to renew it failed, if it is one that we renew.
+    #[serde(default)]
+    pub failure: Option<String>,
 }
 
 impl Expiry {
@@ -46,6 +49,7 @@ impl Expiry {
             ends_at: since_1970(ends).as_secs(),
             days_left: (seconds(ends) - seconds(now)).div_euclid(86_400),
             is_overdue: left < WARNED_BELOW.min(life / WARNED_BELOW_PART),
+            failure: None,
         }
     }
 
@@ -55,10 +59,15 @@ impl Expiry {
             1 => "1 day".to_owned(),
             days => format!("{days} days"),
         };
-        match self.days_left {
-            0 => format!("certificate of `{}` ends within a day", self.name),
-            1.. => format!("certificate of `{}` ends in {days}", self.name),
-            _ => format!("certificate of `{}` has ended; clients refuse it", self.name),
+        let name = &self.name;
+        let what = match self.days_left {
+            0 => format!("certificate of `{name}` ends within a day"),
+            1.. => format!("certificate of `{name}` ends in {days}"),
+            _ => format!("certificate of `{name}` has ended; clients refuse it"),
+        };
+        match &self.failure {
+            Some(why) => format!("{what}; it could not be renewed: {why}"),
+            None => what,
         }
     }
 }
@@ -78,6 +87,9 @@ pub(crate) fn all(edge: &Edge) -> Vec<Expiry> {
     let mut all: Vec<Expiry> = soonest.into_values().collect();
     all.sort_by_key(|expiry| expiry.ends_at);
     all.truncate(MOST_NAMED);
+    for expiry in &mut all {
+        expiry.failure = edge.acme.failure(&expiry.name);
+    }
     all
 }
 

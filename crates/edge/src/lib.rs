@@ -5,6 +5,7 @@
 //! never one another.
 
 pub mod access_log;
+pub mod acme;
 pub mod act;
 pub mod admit;
 pub mod cache;

@@ -26,6 +26,9 @@ pub struct Status {
     /// Certificates by name, those that end first in front, a hundred at most.
     #[serde(default)]
     pub certificates: Vec<Expiry>,
+    /// Certificates that are ordered from an authority.
+    #[serde(default)]
+    pub acme: Vec<crate::acme::Standing>,
     /// Client connections open now.
     pub connections: i64,
     /// Requests in the rooms now.
@@ -88,6 +91,7 @@ pub fn status(edge: &Edge) -> Status {
         reloads: edge.reloads(),
         listening: edge.entrance.addresses().iter().map(ToString::to_string).collect(),
         certificates: expiry::all(edge),
+        acme: edge.acme.standing(),
         connections: edge.entrance.counters().open.value(),
         in_flight: edge.in_flight.count(),
         cache: edge.cache.view(),
@@ -134,6 +138,7 @@ pub fn metrics(edge: &Edge) -> String {
     edge.cache.write(&mut page);
     write_listen(edge, &mut page);
     write_certificates(edge, &mut page);
+    edge.acme.write(&mut page);
     edge.compressor().write(&mut page);
     edge.snapshot().rates.write(&mut page);
     write_origins(edge, &mut page);

@@ -25,6 +25,7 @@ fn load(layers: &[Layer]) -> Result<Loaded, Problems> {
                 b"# users\nada:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW\n";
             Ok(users.to_vec())
         }
+        Some("acme.key") => Ok(b"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajV\n".to_vec()),
         _ => Ok(b"<h1>content</h1>".to_vec()),
     };
     let is_folder = |path: &Path| !path.ends_with("missing");
@@ -80,6 +81,20 @@ fn alone(section: &str, key: &Key) -> String {
         ("listen", "on") => format!(
             "[listen]\n{line}\ncertificates = [{{ chain = \"c.pem\", key = \"k.pem\" }}]\n{app}"
         ),
+        ("acme", _) => {
+            let needed = [
+                ("domains", "domains = [\"shop.example\"]\n"),
+                ("agree_to_terms", "agree_to_terms = true\n"),
+            ];
+            let needed = needed.iter().filter(|(name, _)| *name != key.name);
+            let needed: String = needed.map(|(_, line)| *line).collect();
+            let more = match key.name {
+                "key_id" => "key_file = \"acme.key\"\n",
+                "key_file" => "key_id = \"kid-1\"\n",
+                _ => "",
+            };
+            format!("{tls}[acme]\n{needed}{more}{line}\n{app}")
+        }
         ("listen", "certificates") => format!("{tls}{line}\n{app}"),
         ("listen.certificates", _) => {
             let other = if key.name == "key" { "chain" } else { "key" };
@@ -167,8 +182,8 @@ fn every_key_of_the_reference_is_read_with_its_example() {
 
 #[test]
 fn defaults_of_the_reference_are_the_defaults_in_force() {
-    let text = "[[route]]\nrates = [\"mine\"]\n[rate.mine]\nrequests = 1\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
-                probe = {}\n[policy.mine]\n";
+    let text = "[listen]\non = [\":1\", \"https://:2\"]\n[[route]]\nrates = [\"mine\"]\n[rate.mine]\nrequests = 1\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
+                probe = {}\n[policy.mine]\n[acme]\ndomains = [\"a.example\"]\nagree_to_terms = true\n";
     let loaded = load(&[in_file(text)]).expect("it is valid");
     for section in SECTIONS {
         for key in section.keys.iter().filter(|key| !key.default.is_empty()) {

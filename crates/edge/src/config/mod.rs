@@ -4,6 +4,7 @@
 //! whole on reload. Every default is a constant in its room's file with one line of reason. Nothing
 //! here reads files, arguments or the environment: the binary does.
 
+pub mod acme;
 pub mod admin;
 pub mod admit;
 pub mod cache;
@@ -28,6 +29,8 @@ use std::sync::Arc;
 pub struct Config {
     /// Sockets, certificates, deadlines.
     pub listen: listen::Listen,
+    /// Certificates from an authority.
+    pub acme: Option<acme::Acme>,
     /// Who and how much may come in.
     pub admit: admit::Admit,
     /// Which request goes where; tried in this order.

@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -17,7 +18,7 @@ use super::entrance::Entrance;
 use super::io::{Socket, Stream, caught, caught_future};
 use super::progress::{Counting, Progress};
 use super::settings::Settings;
-use super::tls::ALPN_H2;
+use super::tls::{ALPN_ACME, ALPN_H2};
 use super::{Coming, Counters, Handler, Reply, http1, http2, tunnel};
 use crate::config::listen::Protocol;
 use crate::error::{Error, ErrorKind};
@@ -111,6 +112,12 @@ impl<H: Handler> Session<H> {
         let (_, tls) = io.get_mut();
         tls.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let is_http2 = tls.alpn_protocol() == Some(ALPN_H2);
+        if tls.alpn_protocol() == Some(ALPN_ACME) {
+            // RFC 8737 §3: the handshake was all. Whether the other side waits for the end is its own affair.
+            let limit = self.settings.http1.head_timeout;
+            drop(clock::timeout(limit, Box::pin(io.shutdown())).await);
+            return;
+        }
         self.client.scheme = Scheme::Https;
         self.client.server_name = tls.server_name().map(|name| name.to_ascii_lowercase().into());
         if is_http2 {

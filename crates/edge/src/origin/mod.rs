@@ -55,6 +55,7 @@ use upstream::Member;
 
 pub use server::LastError;
 pub use throttle::ThrottleView;
+pub(crate) use tls::{connector, roots};
 pub use upstream::Upstream;
 pub use view::{OriginView, ServerView};
 

@@ -54,7 +54,21 @@ pub(super) fn secure(
     Ok(Some(Secure { name, connector, http1: self::connector(&roots, &[b"http/1.1"])? }))
 }
 
-fn connector(roots: &Arc<RootCertStore>, offers: &[&[u8]]) -> Result<TlsConnector, BadOrigin> {
+/// Authorities of a file, or of the system.
+pub(crate) fn roots(path: Option<&Path>) -> Result<Arc<RootCertStore>, BadOrigin> {
+    let Some(path) = path else { return of_the_system() };
+    let bad = |source: std::io::Error| BadOrigin::Authorities {
+        path: path.to_owned(),
+        source: source.into(),
+    };
+    Ok(Arc::new(read(path, &std::fs::read(path).map_err(bad)?)?))
+}
+
+/// A client of TLS that trusts these authorities and offers these protocols.
+pub(crate) fn connector(
+    roots: &Arc<RootCertStore>,
+    offers: &[&[u8]],
+) -> Result<TlsConnector, BadOrigin> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -170,6 +170,12 @@ fn walk(
 ) -> Result<Way, Error> {
     admit::message(&snapshot.config.admit, |name, host| edge.covers(name, host), exchange)?;
     exchange.leave(Room::Admit);
+    // Before the route: an authority is neither redirected nor asked for a password.
+    if edge.acme.tokens.is_any()
+        && let Some(answer) = edge.acme.tokens.answer(exchange)
+    {
+        return Ok(Way::Answered(answer));
+    }
     // Before the route: what is purged need not be served by this name any more.
     if let Some(asked) = purging::asked(edge, &snapshot.config.purge, exchange) {
         return asked.map(|request| Way::Works(Work::Purges(request)));

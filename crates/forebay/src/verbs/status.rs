@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
+use forebay_edge::acme::Standing;
 use forebay_edge::origin::{LastError, ServerView};
 use forebay_edge::view::Status;
 use forebay_signals::clock;
@@ -84,10 +85,23 @@ fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
     for overdue in now.certificates.iter().filter(|certificate| certificate.is_overdue).take(5) {
         writeln!(out, "WARNING: {}", overdue.sentence())?;
     }
+    write_orders(out, now)?;
     if now.log_lines_lost > 0 {
         writeln!(out, "WARNING: {} lines of the access log were lost", now.log_lines_lost)?;
     }
     writeln!(out)
+}
+
+/// What an authority did not give us, unless it is said above.
+fn write_orders(out: &mut String, now: &Status) -> std::fmt::Result {
+    let is_said = |of: &&Standing| {
+        now.certificates.iter().any(|known| known.is_overdue && of.name() == known.name)
+    };
+    let failed = now.acme.iter().filter(|of| !is_said(of)).filter_map(Standing::sentence);
+    for sentence in failed.take(5) {
+        writeln!(out, "WARNING: {sentence}")?;
+    }
+    Ok(())
 }
 
 fn write_routes(

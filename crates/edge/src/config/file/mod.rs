@@ -7,6 +7,7 @@
 //! those stop at the first unknown key and forget where it stood. It opens no file by itself: the caller's
 //! [`Machine`] does.
 
+mod acme;
 mod early_hints;
 mod geo;
 mod listeners;
@@ -110,6 +111,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let mut reader = Reader::new(&documents, machine);
     reader.check_sections();
     let listen = rooms::listen(&mut reader);
+    let acme = acme::read(&mut reader, &listen.listeners);
     let admit = rooms::admit(&mut reader);
     let maintenance = maintenance::read(&mut reader);
     let geo = geo::read(&mut reader);
@@ -132,6 +134,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let rates = rates.into_values().collect();
     let config = Config {
         listen,
+        acme,
         admit,
         routes,
         rates,

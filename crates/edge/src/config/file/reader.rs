@@ -97,6 +97,11 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// True if somebody wrote this section, whatever is in it.
+    pub(super) fn has(&self, doc: &'static Doc) -> bool {
+        self.documents.iter().any(|document| document.root.contains_key(doc.name))
+    }
+
     /// A section that stands once: `[listen]`.
     pub(super) fn section(&mut self, doc: &'static Doc) -> Section<'t> {
         let mut tables = Vec::new();

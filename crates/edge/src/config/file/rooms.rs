@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::listeners::Listening;
 use super::problem::Wrong;
 use super::reader::{Given, Reader, Section};
-use super::reference::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
+use super::reference::{ACME, ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG};
 use super::setting::{Positive, Setting, Size, within};
 use crate::config::admin::Admin;
 use crate::config::admit::Admit;
@@ -24,7 +24,8 @@ pub(super) fn listen(reader: &mut Reader<'_>) -> Listen {
     let section = &reader.section(&LISTEN);
     let defaults = Listen::default();
     let certificates = certificates(reader, section);
-    let listeners = listeners(reader, section, !certificates.is_empty());
+    let has_certificates = !certificates.is_empty() || reader.has(&ACME);
+    let listeners = listeners(reader, section, has_certificates);
     Listen {
         listeners,
         certificates,
@@ -97,7 +98,7 @@ fn check_tls<'t>(
     let wrong = match (tls, has_certificates) {
         (Some(tls), false) => Wrong::new(format!("has no certificate for {}", ticked(tls))).hint(
             "add `certificates = [{ chain = \"chain.pem\", key = \"key.pem\" }]` to `[listen]`, \
-                   or pass `--tls-cert` and `--tls-key`",
+             pass `--tls-cert` and `--tls-key`, or let `[acme]` order one",
         ),
         (None, true) => Wrong::new(
             "has no listener that speaks TLS, though there is a certificate",

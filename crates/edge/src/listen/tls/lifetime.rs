@@ -8,11 +8,10 @@ use std::time::SystemTime;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-const INTEGER: u8 = 0x02;
+use super::der::{Fields, inside};
+
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const VERSION: u8 = 0xa0;
 
 /// When a certificate begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,32 +23,11 @@ pub(super) struct Lifetime {
 impl Lifetime {
     /// Of a certificate in DER; `None` if it is not to be made out.
     pub(super) fn of(certificate: &[u8]) -> Option<Lifetime> {
-        let (certificate, _) = inside(certificate, SEQUENCE)?;
-        let (to_be_signed, _) = inside(certificate, SEQUENCE)?;
-        let rest = inside(to_be_signed, VERSION).map_or(to_be_signed, |(_, rest)| rest);
-        let (_serial, rest) = inside(rest, INTEGER)?;
-        let (_algorithm, rest) = inside(rest, SEQUENCE)?;
-        let (_issuer, rest) = inside(rest, SEQUENCE)?;
-        let (validity, _) = inside(rest, SEQUENCE)?;
+        let Fields { validity, .. } = Fields::of(certificate)?;
         let (begins, rest) = time(validity)?;
         let (ends, _) = time(rest)?;
         Some(Lifetime { begins, ends })
     }
-}
-
-/// The content of the element that stands first, if it has this tag, and what follows it.
-fn inside(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (found, rest) = bytes.split_first()?;
-    let (short, rest) = rest.split_first()?;
-    let (length, rest) = match short {
-        0..=0x7f => (usize::from(*short), rest),
-        0x81..=0x84 => {
-            let (length, rest) = rest.split_at_checked(usize::from(short & 0x7f))?;
-            (length.iter().fold(0, |sum, byte| sum << 8 | usize::from(*byte)), rest)
-        }
-        _ => return None,
-    };
-    if *found == tag { rest.split_at_checked(length) } else { None }
 }
 
 /// `YYMMDDHHMMSSZ` for years from 1950 to 2049, else with four digits of the year.

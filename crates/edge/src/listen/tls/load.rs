@@ -26,7 +26,8 @@ pub(super) fn all(
     certificates.iter().map(|certificate| one(certificate, provider, &before)).collect()
 }
 
-fn one(
+/// Loads one of them.
+pub(super) fn one(
     certificate: &Certificate,
     provider: &CryptoProvider,
     before: &HashMap<u64, &Arc<Entry>>,

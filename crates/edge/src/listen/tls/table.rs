@@ -22,7 +22,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn covers(&self, host: &str) -> bool {
+    pub(super) fn covers(&self, host: &str) -> bool {
         let wildcard = parent(host);
         self.names.iter().any(|name| {
             **name == *host || (name.strip_prefix("*.").is_some_and(|n| Some(n) == wildcard))
@@ -41,11 +41,16 @@ pub(super) struct Table {
     /// The first one, alone.
     default: Candidates,
     all: Vec<Arc<Entry>>,
+    /// How many of `all`, at its beginning, are those of the settings.
+    set: usize,
 }
 
 impl Table {
-    pub(super) fn new(entries: Vec<Arc<Entry>>) -> Table {
-        let mut table = Table::default();
+    /// Those of the settings, and behind them those that an authority gave us.
+    pub(super) fn new(set: Vec<Arc<Entry>>, managed: &[Arc<Entry>]) -> Table {
+        let mut table = Table { set: set.len(), ..Table::default() };
+        let mut entries = set;
+        entries.extend_from_slice(managed);
         table.default.extend(entries.first().cloned());
         for entry in &entries {
             for name in &entry.names {
@@ -63,6 +68,16 @@ impl Table {
 
     pub(super) fn all(&self) -> &[Arc<Entry>] {
         &self.all
+    }
+
+    /// Those of the settings.
+    pub(super) fn set(&self) -> &[Arc<Entry>] {
+        self.all.get(..self.set).unwrap_or_default()
+    }
+
+    /// Those that an authority gave us.
+    pub(super) fn managed(&self) -> &[Arc<Entry>] {
+        self.all.get(self.set..).unwrap_or_default()
     }
 
     /// What was made from the same bytes before.

@@ -1,5 +1,6 @@
 //! Every section and key: the one source for complaints about unknown keys and for the reference.
 
+mod acme;
 mod geo;
 mod maintenance;
 mod origins;
@@ -7,6 +8,7 @@ mod rates;
 mod rooms;
 mod routes;
 
+pub use acme::ACME;
 pub use geo::GEO;
 pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
@@ -43,9 +45,10 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 22] = [
+pub const SECTIONS: [&Section; 23] = [
     &LISTEN,
     &CERTIFICATE,
+    &ACME,
     &ADMIT,
     &ROUTE,
     &BASIC_AUTH,
