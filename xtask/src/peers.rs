@@ -6,6 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::{cargo::root, steps};
 
+/// Packages of programs that tests of the workspace talk to: an authority for certificates.
+const OF_THE_WORKSPACE: [&str; 1] = ["pebble"];
 /// Package of the browser.
 const BROWSER: &str = "chromium";
 /// Programs that are one, in the order in which the referee looks for them.
@@ -39,10 +41,10 @@ pub(crate) fn all() -> Vec<Peer> {
     peers
 }
 
-/// Brings the packages of these peers; says what it did.
+/// Brings the packages of these peers and of the workspace; says what it did.
 pub(crate) fn bring(peers: &[Peer]) -> Result<String, String> {
-    let mut packages: Vec<&str> =
-        peers.iter().flat_map(|peer| &peer.packages).map(String::as_str).collect();
+    let of_peers = peers.iter().flat_map(|peer| &peer.packages).map(String::as_str);
+    let mut packages: Vec<&str> = of_peers.chain(OF_THE_WORKSPACE).collect();
     packages.sort_unstable();
     packages.dedup();
     let missing: Vec<&str> = packages.into_iter().filter(|name| !is_there(name)).collect();

@@ -10,9 +10,7 @@ use crate::{Outcome, dist, peers};
 pub(crate) fn run() -> Outcome {
     let mut steps = Steps::begin("test");
     let peers = peers::all();
-    if !peers.is_empty() {
-        steps.step("peers", || peers::bring(&peers));
-    }
+    steps.step("peers", || peers::bring(&peers));
     steps.step("workspace", || {
         steps::run(&mut cargo(&["test", "--workspace", "--quiet"])).map(|()| String::new())
     });

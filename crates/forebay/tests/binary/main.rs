@@ -1,5 +1,8 @@
 //! The real executable in a fresh folder: what it prints, how it ends, what it does to clients.
 
+mod acme;
+#[path = "../../../edge/tests/acme/authority.rs"]
+mod authority;
 mod demo;
 mod live;
 mod managed;
