@@ -28,6 +28,7 @@ impl Tokens {
 
     /// The answer, if a request is for one of them; every other request goes its usual way, also below the
     /// same path: an application may have an authority of its own.
+    #[cold]
     #[inline(never)]
     pub(crate) fn answer(&self, exchange: &Exchange) -> Option<Answer> {
         let text = self.find(&exchange.head.method, &exchange.head.uri)?;
