@@ -28,6 +28,7 @@ mod part;
 pub mod pipeline;
 mod purge;
 pub mod route;
+mod site;
 pub mod split;
 pub mod traffic;
 pub mod view;
