@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::key::{Stripped, is_forwarded_for_log, stripped};
 use crate::cache::lookup::{self, Found};
-use crate::cache::rules::{AnswerView, Arrival, RequestView, may_store, vary};
+use crate::cache::rules::{AnswerView, Arrival, Refusal, RequestView, may_store, vary};
 use crate::cache::safety;
 use crate::cache::store::Pass;
 use crate::cache::tags;
@@ -146,6 +146,11 @@ pub fn why(
     why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
     why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
     if let Err(refusal) = safety::must_pass(view, policy) {
+        why.decide("pass", refusal.label(), refusal.explanation());
+        return Ok(why);
+    }
+    if site.is_personal {
+        let refusal = Refusal::Identity;
         why.decide("pass", refusal.label(), refusal.explanation());
         return Ok(why);
     }

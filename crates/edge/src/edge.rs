@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::{Entry, Journal};
-use http::Uri;
+use http::{HeaderName, Uri};
 use tokio::sync::Semaphore;
 
 use crate::access_log::AccessLog;
@@ -20,14 +20,16 @@ use crate::compress::Compressor;
 use crate::config::Config;
 use crate::config::log::{Format, Log};
 use crate::config::policy::Policy;
-use crate::config::route::Route;
+use crate::doorman::{Doormen, Reserved};
 use crate::exchange::{Encoding, HintCounts, Scheme};
 use crate::geo::{BadDatabase, Geo};
 use crate::listen::{self, Entrance, Inherited, OpenError};
 use crate::maintenance::Maintenance;
+use crate::mirror::FOREBAY_MIRROR;
 use crate::origin::{BadOrigin, Origins};
 use crate::pipeline::Pipeline;
 use crate::route::Table;
+use crate::site::Shared;
 pub use crate::site::Site;
 use crate::traffic::Traffic;
 
@@ -79,6 +81,10 @@ pub struct Snapshot {
     pub policies: Vec<Arc<Policy>>,
     /// How often clients may ask.
     pub rates: Rates,
+    /// Who says whether requests may come in.
+    pub doormen: Doormen,
+    /// Fields that only the edge may say: what clients say under these names is dropped.
+    pub reserved: Arc<Reserved>,
     /// The bound of passwords that are checked at once.
     checks: Arc<Checks>,
     /// Where they are.
@@ -328,19 +334,56 @@ impl Snapshot {
         let table = Table::new(&config);
         let rates = Rates::new(&config.rates, before.map(|before| &before.rates));
         let checks = before.map(|before| Arc::clone(&before.checks)).unwrap_or_default();
-        let site = |route: &Route| Site::new(route, (&origins, &rates), traffic, &checks);
-        let sites = config.routes.iter().map(site).collect();
+        let known = before.map(|before| &before.doormen);
+        let doormen = Doormen::new(&config.forward_auths, &origins, known);
+        let shared = Shared {
+            origins: &origins,
+            rates: &rates,
+            doormen: &doormen,
+            traffic,
+            checks: &checks,
+            before,
+        };
+        let sites = config.routes.iter().map(|route| Site::new(route, &shared)).collect();
+        let reserved = reserved(&config);
         let mut policies: Vec<Arc<Policy>> = Vec::new();
         for policy in config.routes.iter().filter_map(|route| route.policy.as_ref()) {
             if !policies.iter().any(|known| Arc::ptr_eq(known, policy) || known == policy) {
                 policies.push(Arc::clone(policy));
             }
         }
-        Ok(Snapshot { config, table, sites, policies, rates, checks, geo, origins, log })
+        Ok(Snapshot {
+            config,
+            table,
+            sites,
+            policies,
+            rates,
+            doormen,
+            reserved,
+            checks,
+            geo,
+            origins,
+            log,
+        })
+    }
+
+    /// The site of this name.
+    pub(crate) fn site(&self, name: &str) -> Option<&Arc<Site>> {
+        self.sites.iter().find(|site| site.route.name == name)
     }
 
     /// A URL as the store knows it under the policies in force.
     pub fn stored_url(&self, scheme: Scheme, authority: &str, uri: &Uri) -> StoredUrl {
         StoredUrl::new(scheme, authority, uri, self.policies.iter().map(|policy| &**policy))
     }
+}
+
+/// Fields that only the edge may say: what is taken from a ruling, and the mark of a copy.
+fn reserved(config: &Config) -> Arc<Reserved> {
+    let taken = config.forward_auths.iter().flat_map(|auth| auth.take.iter().cloned());
+    let mut reserved: Vec<HeaderName> = taken.collect();
+    if config.routes.iter().any(|route| route.mirror.is_some()) {
+        reserved.push(FOREBAY_MIRROR);
+    }
+    Arc::new(Reserved::new(reserved))
 }

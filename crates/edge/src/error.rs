@@ -51,6 +51,8 @@ pub enum ErrorKind {
     NotCached,
     /// No credentials, or wrong ones.
     Unauthorized,
+    /// The application that says who may come in does not answer.
+    Unverified,
     /// More requests of a client than a rate allows.
     RateLimited,
     /// Too many requests in flight, or the origin is saturated.
@@ -101,6 +103,7 @@ impl ErrorKind {
         ErrorKind::NoRoute,
         ErrorKind::NotCached,
         ErrorKind::Unauthorized,
+        ErrorKind::Unverified,
         ErrorKind::RateLimited,
         ErrorKind::Saturated,
         ErrorKind::Shed,
@@ -145,6 +148,9 @@ impl ErrorKind {
                 (504, "not-cached", Client, "no stored answer, and the request allows no other")
             }
             K::Unauthorized => (401, "unauthorized", Client, "a name and a password are needed"),
+            K::Unverified => {
+                (503, "unverified", Origin, "cannot check at the moment who may come in")
+            }
             K::RateLimited => (429, "rate-limited", Client, "too many requests, wait a moment"),
             K::Saturated => (503, "saturated", Edge, "too busy at the moment"),
             K::Shed => (503, "shed", Origin, "the application is overloaded"),
@@ -188,6 +194,7 @@ impl ErrorKind {
             K::NoRoute => "No `[[route]]` matches scheme, host, path, method, fields and cookies. `forebay cache why URL` says which route does.",
             K::NotCached => "The client sent `Cache-Control: only-if-cached`, and nothing usable is stored. That is what it asked for.",
             K::Unauthorized => "The route has `basic_auth`, and the request came without credentials or with wrong ones. Add users with `htpasswd -B` and reload.",
+            K::Unverified => "The application of the route's `[forward_auth.NAME]` did not answer within its `timeout`, or with neither 2xx nor a refusal: 404, 405 and 5xx are failures of it. Nobody is let in unasked, unless `forward_auth.on_failure` says so. `forebay status` and the journal say what failed and since when.",
             K::RateLimited => "The client asked more often than a `[rate.NAME]` of its route allows; `Retry-After` says when it may again, `RateLimit` by which rate. If it is an honest one, raise `rate.burst` or count by another `rate.key`; `rate.enforce = false` only counts.",
             K::Saturated => "More requests are inside than `admit.max_in_flight`, or more wait for the origin than `origin.max_in_flight`. The application is too slow or too small for what comes; hits go on. `forebay status` shows who waits.",
             K::Shed => "The origin refuses as overloaded more than half of what it is sent (`origin.throttle_factor`); it is sent less until it takes more again. Hits and what may be served stale go on. `forebay status` and the journal say what is shed and since when. Give the application more capacity, or cache more.",

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::cache::rules::directives::RequestDirectives;
 use crate::config::policy::{Caching, Policy, QueryRule};
-use crate::config::route::{HostRule, NamedValue, Route};
+use crate::config::route::{HostRule, NamedValue, PARTS_OF_PERCENT, Route};
 use crate::edge::Site;
 use crate::exchange::Country;
 
@@ -50,6 +50,21 @@ fn route(route: &Route, parts: &mut Vec<String>) {
     for rate in &route.rates {
         let does = if rate.enforces { "may refuse it" } else { "counts it and refuses nothing" };
         parts.push(format!("rate `{}` {does}", rate.name));
+    }
+    if let Some(auth) = &route.forward_auth {
+        let taken: Vec<String> = auth.take.iter().map(|name| format!("`{name}`")).collect();
+        let says = if taken.is_empty() { "nothing".into() } else { taken.join(", ") };
+        parts.push(format!(
+            "forward_auth `{}` asks origin `{}` first, hits included, and takes {says} from its answer",
+            auth.name, auth.origin
+        ));
+    }
+    if let Some(mirror) = &route.mirror {
+        let percent = f64::from(mirror.share) / f64::from(PARTS_OF_PERCENT);
+        parts.push(format!(
+            "{percent} percent of what the origin is asked is copied for origin `{}`",
+            mirror.origin
+        ));
     }
     if route.rewrite.is_some() {
         parts.push("the origin is asked for another path; the key has the client's".into());

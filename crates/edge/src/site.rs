@@ -10,9 +10,12 @@ use crate::cache::key::{KeySource, primary_key, write_arm, write_country, write_
 use crate::cache::safety;
 use crate::config::policy::Policy;
 use crate::config::route::{Action, Files, Route};
+use crate::doorman::{Doorman, Doormen};
+use crate::edge::Snapshot;
 use crate::exchange::{Country, Head, Scheme};
 use crate::files::Folder;
 use crate::geo::ShownPlace;
+use crate::mirror::Mirror;
 use crate::origin::{Origins, Upstream};
 use crate::route::Draw;
 use crate::split::Arms;
@@ -35,6 +38,12 @@ pub struct Site {
     pub traffic: Arc<RouteTraffic>,
     /// Who may use it.
     pub users: Option<Users>,
+    /// Who says whether a request may come in.
+    pub doorman: Option<Arc<Doorman>>,
+    /// What its origin is shown of a client is not all in its keys: nothing of it is stored.
+    pub is_personal: bool,
+    /// Who gets copies of what its origin is asked.
+    pub mirror: Option<Arc<Mirror>>,
     /// Its arms, if it is split.
     pub arms: Option<Box<Arms>>,
     /// The origin, if this is an arm that must not share the route's stored answers.
@@ -86,12 +95,11 @@ impl Site {
     }
 
     /// A route ready for use.
-    pub(crate) fn new(
-        route: &Route,
-        (origins, rates): (&Origins, &Rates),
-        traffic: &Traffic,
-        checks: &Arc<Checks>,
-    ) -> Arc<Site> {
+    pub(crate) fn new(route: &Route, shared: &Shared<'_>) -> Arc<Site> {
+        let Shared { origins, rates, doormen, traffic, checks, before } = *shared;
+        let doorman = route.forward_auth.as_ref().and_then(|auth| doormen.find(&auth.name));
+        let known = before.and_then(|before| before.site(&route.name));
+        let mirror = Mirror::of(route, origins, known.and_then(|site| site.mirror.as_deref()));
         let meters = route.rates.iter().filter_map(|rate| rates.find(&rate.name).cloned());
         let meters: Vec<Arc<Meter>> = meters.collect();
         let own = match &route.action {
@@ -118,6 +126,9 @@ impl Site {
                 meters: Vec::new(),
                 traffic: traffic.of_arm(&route.name, origin),
                 users: None,
+                doorman: doorman.cloned(),
+                is_personal: is_personal(route),
+                mirror: mirror.clone(),
                 arms: None,
                 // What is stored for the route's own origin stays good when a split begins and ends.
                 keyed_arm: (origin != own).then(|| origin.to_owned()),
@@ -136,8 +147,31 @@ impl Site {
             meters,
             traffic: traffic.of(&route.name),
             users: route.basic_auth.as_ref().map(|settings| Users::new(settings, checks)),
+            doorman: doorman.cloned(),
+            is_personal: is_personal(route),
             arms,
+            mirror,
             keyed_arm: None,
         })
     }
+}
+
+/// What sites of one snapshot share.
+pub(crate) struct Shared<'s> {
+    pub(crate) origins: &'s Origins,
+    pub(crate) rates: &'s Rates,
+    pub(crate) doormen: &'s Doormen,
+    pub(crate) traffic: &'s Traffic,
+    pub(crate) checks: &'s Arc<Checks>,
+    pub(crate) before: Option<&'s Snapshot>,
+}
+
+/// The application is shown whose request it is, and no policy has that in its key. Without a policy it is
+/// shown every field that `forward_auth` looks at, too. A folder is shown nothing.
+fn is_personal(route: &Route) -> bool {
+    let (Some(auth), Action::Forward(_)) = (&route.forward_auth, &route.action) else {
+        return false;
+    };
+    let is_keyed = |policy: &Policy| auth.take.iter().all(|name| policy.key.fields.contains(name));
+    !route.policy.as_deref().is_some_and(is_keyed)
 }

@@ -5,8 +5,9 @@ use forebay_signals::journal::Entry;
 use forebay_signals::prometheus::Page;
 use serde::{Deserialize, Serialize};
 
-use crate::edge::Edge;
+use crate::edge::{Edge, Snapshot};
 use crate::expiry::{self, Expiry};
+use crate::mirror::{self, MirrorView};
 use crate::origin::OriginView;
 use crate::traffic::Outcome;
 
@@ -40,6 +41,12 @@ pub struct Status {
     /// How often clients may ask, and did.
     #[serde(default)]
     pub rates: Vec<crate::admit::RateView>,
+    /// Who says whether requests may come in.
+    #[serde(default)]
+    pub forward_auths: Vec<crate::doorman::DoormanView>,
+    /// Copies of requests, by route.
+    #[serde(default)]
+    pub mirrors: Vec<crate::mirror::MirrorView>,
     /// Routes in maintenance.
     #[serde(default)]
     pub maintenance: Vec<String>,
@@ -97,12 +104,18 @@ pub fn status(edge: &Edge) -> Status {
         cache: edge.cache.view(),
         routes: edge.traffic.all().into_iter().map(|(name, t)| route_status(name, &t)).collect(),
         rates: snapshot.rates.views(),
+        forward_auths: snapshot.doormen.views(),
+        mirrors: mirrors(&snapshot),
         maintenance: edge.maintenance.closed(&snapshot.config),
         origins: snapshot.origins.all().iter().map(|upstream| upstream.view()).collect(),
         log_lines_lost: snapshot.log.lost(),
         mark: edge.mark.load().as_deref().cloned(),
         journal: edge.journal.newest(10),
     }
+}
+
+fn mirrors(snapshot: &Snapshot) -> Vec<MirrorView> {
+    snapshot.sites.iter().filter_map(|site| site.mirror.as_ref()).map(|it| it.view()).collect()
 }
 
 fn route_status(name: String, traffic: &crate::traffic::RouteTraffic) -> RouteStatus {
@@ -141,6 +154,8 @@ pub fn metrics(edge: &Edge) -> String {
     edge.acme.write(&mut page);
     edge.compressor().write(&mut page);
     edge.snapshot().rates.write(&mut page);
+    edge.snapshot().doormen.write(&mut page);
+    mirror::write(&mirrors(&edge.snapshot()), &mut page);
     write_origins(edge, &mut page);
     page.family("forebay_edge_in_flight", "gauge", "Requests in the rooms now.");
     page.sample("forebay_edge_in_flight", &[], edge.in_flight.count());

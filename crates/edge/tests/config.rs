@@ -26,6 +26,9 @@ fn load(layers: &[Layer]) -> Result<Loaded, Problems> {
             Ok(users.to_vec())
         }
         Some("acme.key") => Ok(b"zWNDZM6eQGHWpSRTPal5eIUYFTu7EajV\n".to_vec()),
+        Some(name) if name.ends_with("keys") => {
+            Ok(b"# id:secret\n2026-a:0123456789abcdef0123456789abcdef\n".to_vec())
+        }
         _ => Ok(b"<h1>content</h1>".to_vec()),
     };
     let is_folder = |path: &Path| !path.ends_with("missing");
@@ -108,6 +111,26 @@ fn alone(section: &str, key: &Key) -> String {
             let more = if key.name == "requests" { "" } else { "requests = 1\n" };
             format!("[[route]]\nrates = [\"mine\"]\n[rate.mine]\n{more}{line}\n{app}")
         }
+        ("route", "forward_auth") => {
+            let sso = "[forward_auth.sso]\norigin = \"app\"\npath = \"/x\"\n";
+            format!("[[route]]\n{line}\n{sso}{app}")
+        }
+        ("forward_auth", _) => {
+            let needed = ["origin = \"app\"\n", "path = \"/x\"\n"].into_iter();
+            let needed: String = needed.filter(|it| !it.starts_with(key.name)).collect();
+            format!(
+                "[[route]]\nforward_auth = \"mine\"\n[forward_auth.mine]\n{needed}{line}\n{app}"
+            )
+        }
+        ("route", "mirror") => {
+            let next = "[[origin]]\nname = \"next\"\nservers = [\"http://127.0.0.1:3001\"]\n";
+            format!("[[route]]\norigin = \"app\"\n{line}\n{app}{next}")
+        }
+        ("route.mirror", _) => {
+            let next = "[[origin]]\nname = \"next\"\nservers = [\"http://127.0.0.1:3001\"]\n";
+            let origin = if key.name == "origin" { "" } else { "origin = \"next\", " };
+            format!("[[route]]\norigin = \"app\"\nmirror = {{ {origin}{line} }}\n{app}{next}")
+        }
         ("route", "split") => {
             let canary = "[[origin]]\nname = \"canary\"\nservers = [\"http://127.0.0.1:3001\"]\n";
             format!("[[route]]\norigin = \"app\"\n{line}\n{app}{canary}")
@@ -182,7 +205,11 @@ fn every_key_of_the_reference_is_read_with_its_example() {
 
 #[test]
 fn defaults_of_the_reference_are_the_defaults_in_force() {
-    let text = "[listen]\non = [\":1\", \"https://:2\"]\n[[route]]\nrates = [\"mine\"]\n[rate.mine]\nrequests = 1\n[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
+    let text = "[listen]\non = [\":1\", \"https://:2\"]\n[[route]]\norigin = \"app\"\nrates = [\"mine\"]\nforward_auth = \"mine\"\n\
+                mirror = { origin = \"next\" }\n[rate.mine]\nrequests = 1\n\
+                [forward_auth.mine]\norigin = \"app\"\npath = \"/x\"\n\
+                [[origin]]\nname = \"next\"\nservers = [\"http://127.0.0.1:3001\"]\n\
+                [[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:3000\"]\n\
                 probe = {}\n[policy.mine]\n[acme]\ndomains = [\"a.example\"]\nagree_to_terms = true\n";
     let loaded = load(&[in_file(text)]).expect("it is valid");
     for section in SECTIONS {
@@ -191,6 +218,8 @@ fn defaults_of_the_reference_are_the_defaults_in_force() {
                 "route" => "route.route-1".to_owned(),
                 "policy" => "policy.mine".to_owned(),
                 "rate" => "rate.mine".to_owned(),
+                "forward_auth" => "forward_auth.mine".to_owned(),
+                "route.mirror" => "route.route-1.mirror".to_owned(),
                 "origin" => "origin.app".to_owned(),
                 "origin.probe" => "origin.app.probe".to_owned(),
                 name => name.to_owned(),

@@ -132,7 +132,7 @@ fn check_table(table: &toml::Table, report: &mut dyn FnMut(String)) {
             report(format!("`[{name}]` is no section"));
         }
         let tables: Vec<&toml::Value> = match value {
-            toml::Value::Table(named) if matches!(&**name, "policy" | "rate") => {
+            toml::Value::Table(named) if matches!(&**name, "forward_auth" | "policy" | "rate") => {
                 named.values().collect()
             }
             toml::Value::Array(tables) => tables.iter().collect(),

@@ -24,6 +24,11 @@ per = "1m"
 extends = "html"
 stale_if_overloaded = "1h"
 
+[forward_auth.sso]
+origin = "canary"
+path = "/verify"
+take = ["x-user", "x-groups"]
+
 [[origin]]
 name = "canary"
 servers = ["http://127.0.0.1:9"]
@@ -39,12 +44,14 @@ name = "staging"
 hosts = ["staging.example"]
 origin = "app"
 basic_auth = { users = "USERS" }
+forward_auth = "sso"
 
 [[route]]
 name = "beta"
 path = "/beta/*"
 origin = "app"
 split = { canary = 5 }
+mirror = { origin = "canary" }
 
 [[route]]
 name = "files"

@@ -10,10 +10,12 @@ pub mod admit;
 pub mod cache;
 pub mod compress;
 pub mod file;
+pub mod forward_auth;
 pub mod geo;
 pub mod listen;
 pub mod log;
 pub mod maintenance;
+pub mod mirror;
 pub mod origin;
 pub mod policy;
 pub mod purge;
@@ -37,6 +39,8 @@ pub struct Config {
     pub routes: Vec<route::Route>,
     /// How often clients may ask, by name.
     pub rates: Vec<Arc<rate::Rate>>,
+    /// Who says whether requests may come in, by name.
+    pub forward_auths: Vec<Arc<forward_auth::ForwardAuth>>,
     /// What clients get while an application is worked on.
     pub maintenance: maintenance::Maintenance,
     /// Where addresses are.

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
+use super::forward_auth::ForwardAuth;
+use super::mirror::Mirror;
 use super::policy::Policy;
 use super::rate::Rate;
 use super::users::BasicAuth;
@@ -186,6 +188,10 @@ pub struct Route {
     pub rates: Vec<Arc<Rate>>,
     /// Who may use it, by name and password.
     pub basic_auth: Option<Arc<BasicAuth>>,
+    /// Who says whether a request may come in.
+    pub forward_auth: Option<Arc<ForwardAuth>>,
+    /// Who gets copies of what the origin is asked.
+    pub mirror: Option<Mirror>,
     /// Its application is worked on: clients get the page of `[maintenance]`.
     pub is_in_maintenance: bool,
 }
@@ -202,7 +208,10 @@ impl Route {
     pub fn asks(&self, origin: &str) -> bool {
         let is_own = matches!(&self.action, Action::Forward(name) if name == origin);
         let mut shares = self.split.iter().flat_map(|split| &split.shares);
-        is_own || shares.any(|(name, _)| name == origin)
+        is_own
+            || shares.any(|(name, _)| name == origin)
+            || self.mirror.as_ref().is_some_and(|mirror| mirror.origin == origin)
+            || self.forward_auth.as_ref().is_some_and(|auth| auth.origin == origin)
     }
 
     /// A route for everything to one origin, without a policy: `forebay run` without a file.
@@ -228,6 +237,8 @@ impl Route {
             max_content_bytes: None,
             rates: Vec::new(),
             basic_auth: None,
+            forward_auth: None,
+            mirror: None,
             is_in_maintenance: false,
         }
     }

@@ -150,8 +150,13 @@ pub(super) fn refusal(
     if let Some(page) = page {
         put_page(&mut answer, page);
     }
-    if matches!(error.kind(), ErrorKind::Saturated | ErrorKind::Shed | ErrorKind::OriginUnavailable)
-    {
+    if matches!(
+        error.kind(),
+        ErrorKind::Saturated
+            | ErrorKind::Shed
+            | ErrorKind::OriginUnavailable
+            | ErrorKind::Unverified
+    ) {
         answer.fields.insert(RETRY_AFTER, admit::RETRY_AFTER);
     }
     answer

@@ -87,6 +87,7 @@ impl Fill {
         let mut ask = pass::ask(&self.edge, &self.site, exchange, goal, how);
         ask.method = Method::GET;
         self.held.ask(&mut ask.fields);
+        pass::finish(&self.site, exchange, &mut ask);
         ask
     }
 

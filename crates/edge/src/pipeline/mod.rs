@@ -8,6 +8,7 @@ mod account;
 mod arriving;
 mod branch;
 mod closing;
+mod door;
 mod early;
 mod errand;
 mod fetch;
@@ -30,6 +31,7 @@ use http::StatusCode;
 use crate::admit::Credentials;
 use crate::cache::lookup::{self, Found};
 use crate::cache::status::CacheStatus;
+use crate::doorman::{self, Inquiry};
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Country, Exchange, Hints, Room};
@@ -101,6 +103,8 @@ enum Work {
     Asks(Box<Errand>),
     /// Whether a password is right.
     Checks(Box<Credentials>),
+    /// Whether the request may come in.
+    Inquires(Box<Inquiry>),
     /// A purge.
     Purges(Box<purging::Request>),
 }
@@ -114,7 +118,9 @@ fn later(
     work: Work,
 ) -> Reply {
     let hints = match &work {
-        Work::Asks(_) | Work::Checks(_) => early::open(edge, snapshot, &exchange, &notes),
+        Work::Asks(_) | Work::Checks(_) | Work::Inquires(_) => {
+            early::open(edge, snapshot, &exchange, &notes)
+        }
         Work::Purges(_) => None,
     };
     let way = hints.clone();
@@ -126,6 +132,10 @@ fn later(
             Work::Asks(errand) => errand.telling(way).run(edge, snapshot, exchange, notes).await,
             Work::Checks(credentials) => {
                 checked(edge, snapshot, exchange, notes, (credentials, way)).await
+            }
+            // Boxed, so that the future of those who ask an origin is no larger for it.
+            Work::Inquires(inquiry) => {
+                Box::pin(door::wait(edge, snapshot, exchange, notes, (*inquiry, way))).await
             }
             Work::Purges(request) => purging::run(edge, request).await,
         };
@@ -145,20 +155,15 @@ async fn checked(
     notes: &mut Notes,
     (credentials, hints): (Box<Credentials>, Option<Hints>),
 ) -> Result<Answer, Error> {
-    let site = notes.site.and_then(|index| snapshot.sites.get(index));
-    let matched = notes.site.and_then(|index| snapshot.table.at(index));
-    let (Some(users), Some(matched)) = (site.and_then(|site| site.users.as_ref()), matched) else {
-        return Err(Error::new(ErrorKind::Internal, "a password of no route"));
-    };
+    let Some((site, matched)) = door::site(snapshot, notes) else { return Err(door::lost()) };
+    let Some(users) = &site.users else { return Err(door::lost()) };
     users.check(credentials, &mut exchange.head.fields).await?;
-    let address = exchange.client.address;
-    let country = || snapshot.geo.country(address);
-    match inside(edge, snapshot, matched, exchange, &country, notes)? {
-        Way::Answered(answer) => Ok(answer),
-        Way::Works(Work::Asks(errand)) => {
-            errand.telling(hints).run(edge, snapshot, exchange, notes).await
+    match site.doorman.as_ref().and_then(|doorman| door::meet(doorman, exchange, notes)) {
+        Some(Way::Answered(answer)) => Ok(answer),
+        Some(Way::Works(Work::Inquires(inquiry))) => {
+            Box::pin(door::wait(edge, snapshot, exchange, notes, (*inquiry, hints))).await
         }
-        Way::Works(_) => Err(Error::new(ErrorKind::Internal, "a way that begins again")),
+        _ => door::go_on(edge, snapshot, (matched, hints), exchange, notes).await,
     }
 }
 
@@ -168,6 +173,10 @@ fn walk(
     exchange: &mut Exchange,
     notes: &mut Notes,
 ) -> Result<Way, Error> {
+    if !snapshot.reserved.is_empty() {
+        // Before anybody reads them: only the edge may say these.
+        doorman::strip(&snapshot.reserved, exchange);
+    }
     admit::message(&snapshot.config.admit, |name, host| edge.covers(name, host), exchange)?;
     exchange.leave(Room::Admit);
     // Before the route: an authority is neither redirected nor asked for a password.
@@ -199,6 +208,11 @@ fn walk(
         && let Some(credentials) = users.ask(&mut exchange.head.fields)?
     {
         return Ok(Way::Works(Work::Checks(credentials)));
+    }
+    if let Some(doorman) = &site.doorman
+        && let Some(way) = door::meet(doorman, exchange, notes)
+    {
+        return Ok(way);
     }
     inside(edge, snapshot, matched, exchange, &|| *country, notes)
 }

@@ -73,6 +73,7 @@ pub(super) async fn through(
     }
     ask.body = std::mem::take(&mut exchange.body);
     ask.upgrade = exchange.upgrade.take();
+    finish(site, exchange, &mut ask);
     let fetched = upstream.fetch(ask).await;
     exchange.leave(Room::Origin);
     let mut answer = sendfile::in_place(site, fetched?, Some(&exchange.head)).await?;
@@ -153,6 +154,16 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how
         route::edit(&site.route.request_fields, ask.fields_mut());
     }
     ask
+}
+
+/// What is done to a question when it is as the origin shall have it: signed, and copied for a mirror.
+pub(super) fn finish(site: &Site, exchange: &Exchange, ask: &mut Ask) {
+    if let Some(doorman) = &site.doorman {
+        doorman.sign(ask);
+    }
+    if let Some(mirror) = &site.mirror {
+        mirror.reflect(&exchange.id, ask);
+    }
 }
 
 /// Says where the client is, in place of what it says itself.

@@ -55,6 +55,9 @@ pub(super) fn of(
     if let Err(refusal) = safety::must_pass(view(exchange), policy) {
         return Ok(Question::Pass(refusal));
     }
+    if site.is_personal {
+        return Ok(Question::Pass(Refusal::Identity));
+    }
     if safety::ambiguity(&head.uri, policy).is_some() {
         return Err(Error::new(
             ErrorKind::BadMessage,

@@ -183,6 +183,18 @@ pub(crate) async fn ask(port: u16, message: &str) -> String {
     text
 }
 
+/// The same on a connection that stays open: reads until `end` has come.
+pub(crate) async fn ask_until(port: u16, message: &str, end: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.expect("the edge listens");
+    stream.write_all(message.as_bytes()).await.expect("written");
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).ends_with(end) {
+        let count = stream.read_buf(&mut read).await.expect("an answer");
+        assert!(count > 0, "it ends early: {}", String::from_utf8_lossy(&read));
+    }
+    String::from_utf8_lossy(&read).into_owned()
+}
+
 /// A request of this method and path with more fields, each with its line end.
 pub(crate) fn request(method: &str, path: &str, fields: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{fields}\r\n")

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, UNIX_EPOCH};
 
 use forebay_edge::acme::Standing;
+use forebay_edge::mirror::MirrorView;
 use forebay_edge::origin::{LastError, ServerView};
 use forebay_edge::view::Status;
 use forebay_signals::clock;
@@ -60,6 +61,8 @@ fn screen(now: &Status, before: Option<&Status>) -> String {
     write_head(&mut out, now).expect("writing to a String does not fail");
     write_routes(&mut out, now, before, seconds).expect("writing to a String does not fail");
     write_rates(&mut out, now, before, seconds).expect("writing to a String does not fail");
+    write_doormen(&mut out, now, before, seconds).expect("writing to a String does not fail");
+    write_mirrors(&mut out, now, before, seconds).expect("writing to a String does not fail");
     write_origins(&mut out, now).expect("writing to a String does not fail");
     write_changes(&mut out, now).expect("writing to a String does not fail");
     out
@@ -155,6 +158,66 @@ fn write_rates(
             clip(&limit.name, 18),
             rate(since(limit.allowed, old.map(|o| o.allowed)), seconds),
             since(limit.refused, old.map(|o| o.refused)),
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_doormen(
+    out: &mut String,
+    now: &Status,
+    before: Option<&Status>,
+    seconds: u64,
+) -> std::fmt::Result {
+    if now.forward_auths.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<18} {:>8} {:>9} {:>9} {:>9}",
+        "forward_auth", "in/s", "away", "failed", "asked"
+    )?;
+    for one in &now.forward_auths {
+        let old = before.and_then(|b| b.forward_auths.iter().find(|old| old.name == one.name));
+        let fails = if one.is_well { "" } else { "  FAILS" };
+        writeln!(
+            out,
+            "{:<18} {:>8} {:>9} {:>9} {:>9}{fails}",
+            clip(&one.name, 18),
+            rate(since(one.let_in, old.map(|o| o.let_in)), seconds),
+            since(one.turned_away, old.map(|o| o.turned_away)),
+            since(one.failed, old.map(|o| o.failed)),
+            since(one.asked, old.map(|o| o.asked)),
+        )?;
+    }
+    writeln!(out)
+}
+
+fn write_mirrors(
+    out: &mut String,
+    now: &Status,
+    before: Option<&Status>,
+    seconds: u64,
+) -> std::fmt::Result {
+    if now.mirrors.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "{:<32} {:>8} {:>9} {:>9} {:>9}",
+        "mirror", "copies/s", "failed", "dropped", "in flight"
+    )?;
+    for one in &now.mirrors {
+        let is_same = |old: &&MirrorView| old.route == one.route;
+        let old = before.and_then(|before| before.mirrors.iter().find(is_same));
+        writeln!(
+            out,
+            "{:<32} {:>8} {:>9} {:>9} {:>9}",
+            clip(&format!("{} to {}", one.route, one.origin), 32),
+            rate(since(one.answered, old.map(|o| o.answered)), seconds),
+            since(one.failed, old.map(|o| o.failed)),
+            since(one.dropped, old.map(|o| o.dropped)),
+            one.in_flight,
         )?;
     }
     writeln!(out)

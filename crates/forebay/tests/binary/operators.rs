@@ -151,6 +151,31 @@ fn why_is_honest_about_routes_that_answer_themselves_and_answers_not_seen() {
 }
 
 #[test]
+fn the_status_names_who_fails_to_say_who_may_come_in_and_where_copies_go() {
+    let origin = Origin::start();
+    let more = "[[origin]]\nname = \"gone\"\nservers = [\"unix:/no/such/socket\"]\n\n\
+                [forward_auth.sso]\norigin = \"gone\"\npath = \"/verify\"\n\n\
+                [[route]]\nname = \"closed\"\npath = \"/closed\"\norigin = \"app\"\nforward_auth = \"sso\"\n\n\
+                [[route]]\nname = \"copied\"\npath = \"/copied\"\norigin = \"app\"\nmirror = { origin = \"gone\" }\n";
+    let running = Running::with_config(&config(&origin, more));
+    let refused = running.get("/closed");
+    assert!(refused.contains("forebay-error: unverified"), "{refused}");
+    assert_eq!(origin.asked(), 0, "nobody is let in unasked");
+    running.get("/copied");
+    let line = |of: &str| {
+        let shown = running.operate(&["status", "--once"]).data;
+        let line = shown.lines().find(|line| line.starts_with(of)).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("{of} is missing: {shown}"))
+    };
+    let fails = line("sso ");
+    assert!(fails.contains(" 1 ") && fails.ends_with("  FAILS"), "{fails}");
+    let copies = line("copied to gone ");
+    assert_eq!(copies.split_whitespace().nth(3), Some("0.0"), "{copies}");
+    let told = running.operate(&["status", "--once"]).data;
+    assert!(told.contains("forward_auth `sso` fails, requests are refused: "), "{told}");
+}
+
+#[test]
 fn check_speaks_json_whatever_fails_and_opens_the_log_without_making_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = |name: &str| folder.path().join(name).display().to_string();

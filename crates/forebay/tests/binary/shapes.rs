@@ -39,7 +39,10 @@ fn json_of_every_reading_verb_keeps_its_shape() {
     // A server that cannot be reached has a last error.
     let gone = "[[origin]]\nname = \"gone\"\nservers = [\"unix:/no/such/socket\"]\n\n\
                 [rate.gone]\nrequests = 9\n\n\
-                [[route]]\nname = \"gone\"\npath = \"/gone\"\norigin = \"gone\"\nrates = [\"gone\"]\n";
+                [[route]]\nname = \"gone\"\npath = \"/gone\"\norigin = \"gone\"\nrates = [\"gone\"]\n\n\
+                [forward_auth.gone]\norigin = \"gone\"\npath = \"/verify\"\n\n\
+                [[route]]\nname = \"closed\"\npath = \"/closed\"\norigin = \"app\"\nforward_auth = \"gone\"\n\
+                mirror = { origin = \"gone\" }\n";
     let running = Running::with_config(&config(&origin, gone));
     for path in ["/a", "/a", "/gone"] {
         running.get(path);

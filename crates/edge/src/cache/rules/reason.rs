@@ -137,6 +137,8 @@ pub enum Refusal {
     Authorization,
     /// The request carried `Cookie`.
     Cookie,
+    /// The route takes fields of a client from `forward_auth`, and the key does not hold them.
+    Identity,
     /// `Vary: *`.
     VaryStar,
     /// `Vary` names `Cookie` or `Authorization`, and the key does not hold it.
@@ -160,8 +162,8 @@ impl Refusal {
         use Refusal as R;
         [
             R::Method, R::PolicyOff, R::RequestNoStore, R::Status, R::NotUnderstood, R::NoStore,
-            R::Private, R::SetCookie, R::Authorization, R::Cookie, R::VaryStar, R::VarySecret,
-            R::VaryUnusable, R::NoFreshness, R::TooLarge, R::TooManyTags, R::NothingToReuse,
+            R::Private, R::SetCookie, R::Authorization, R::Cookie, R::Identity, R::VaryStar,
+            R::VarySecret, R::VaryUnusable, R::NoFreshness, R::TooLarge, R::TooManyTags, R::NothingToReuse,
         ]
     };
 
@@ -174,6 +176,7 @@ impl Refusal {
                 | Refusal::RequestNoStore
                 | Refusal::Authorization
                 | Refusal::Cookie
+                | Refusal::Identity
         )
     }
 
@@ -201,6 +204,7 @@ impl Refusal {
             R::SetCookie => ("set-cookie", "the answer sets a cookie, which is for one user; an exception of the policy can store it without"),
             R::Authorization => ("authorization", "the request carried Authorization, and nothing permits sharing its answer (RFC 9111 §3.5)"),
             R::Cookie => ("cookie", "the request carried Cookie, and the answer has no public, s-maxage or targeted field"),
+            R::Identity => ("identity", "the route's forward_auth says whose request it is, and no policy has all of that in its key: the answer is for this client alone"),
             R::VaryStar => ("vary-star", "Vary: * matches no other request (RFC 9111 §4.1)"),
             R::VarySecret => ("vary-secret", "the answer varies by Cookie or Authorization, which the key does not hold"),
             R::VaryUnusable => ("vary-unusable", "Vary does not parse, names too many fields, or one that differs with every client"),

@@ -9,9 +9,11 @@
 
 mod acme;
 mod early_hints;
+mod forward_auth;
 mod geo;
 mod listeners;
 mod maintenance;
+mod mirror;
 mod origins;
 mod policies;
 mod problem;
@@ -123,21 +125,30 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let policies = policies::read(&mut reader);
     let rates = rates::read(&mut reader);
     let origins = origins::read(&mut reader);
-    let known = routes::Known { policies: &policies, rates: &rates, origins: &origins };
+    let forward_auths = forward_auth::read(&mut reader, &origins);
+    let known = routes::Known {
+        policies: &policies,
+        rates: &rates,
+        forward_auths: &forward_auths,
+        origins: &origins,
+    };
     let routes = routes::read(&mut reader, &known);
     rates::check_used(&mut reader, &rates, &routes);
+    forward_auth::check_used(&mut reader, &forward_auths, &routes);
     geo::check_used(&mut reader, &geo, &routes);
     let (problems, values) = reader.finish();
     if !problems.is_empty() {
         return Err(Problems(problems));
     }
     let rates = rates.into_values().collect();
+    let forward_auths = forward_auths.into_values().collect();
     let config = Config {
         listen,
         acme,
         admit,
         routes,
         rates,
+        forward_auths,
         maintenance,
         geo,
         cache,

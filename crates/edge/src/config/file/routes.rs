@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 
+use super::forward_auth::ForwardAuths;
 use super::origins::is_name;
 use super::policies::{self, Policies};
 use super::problem::{Wrong, suggest};
@@ -16,7 +17,7 @@ use super::rooms::readable;
 use super::route_files::{files, sendfile};
 use super::setting::{Size, text, written};
 use super::terms::{Host, Path, editable_field, field_name, field_value, show_path};
-use super::{SetBy, early_hints, shadow, splits, users};
+use super::{SetBy, early_hints, forward_auth, mirror, shadow, splits, users};
 use crate::config::origin::Origin;
 use crate::config::policy::Policy;
 use crate::config::rate::Rate;
@@ -32,6 +33,7 @@ pub const FLAG_ORIGIN: &str = "app";
 pub(super) struct Known<'k> {
     pub(super) policies: &'k Policies,
     pub(super) rates: &'k Rates,
+    pub(super) forward_auths: &'k ForwardAuths,
     pub(super) origins: &'k [Arc<Origin>],
 }
 
@@ -154,11 +156,14 @@ fn route<'t>(
             .map(|size| size.0),
         rates: rates(reader, section, known),
         basic_auth: users::read(reader, section),
+        forward_auth: forward_auth::of_route(reader, section, known.forward_auths),
+        mirror: None,
         is_in_maintenance: reader.get(section, "maintenance", false),
         path,
     };
     route.early_hints = early_hints::read(reader, section, &route.action);
     route.split = splits::read(reader, section, &route.action, known.origins);
+    route.mirror = mirror::read(reader, section, &route.action, known.origins);
     route
 }
 

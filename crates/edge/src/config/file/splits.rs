@@ -59,17 +59,37 @@ fn share(
         let wrong = Wrong::new(format!("names no origin: `{name}`"));
         return Err(wrong.hint(suggest(name, names())).at(at));
     }
-    let got = written(entry.value.get_ref());
-    let wrong = || {
+    parts(entry.value).ok_or_else(|| {
+        let got = written(entry.value.get_ref());
         let at = entry.value.span().start;
         Wrong::new(format!("has no usable share for `{name}`: `{got}`")).hint(HINT).at(at)
-    };
-    let is_number = matches!(entry.value.get_ref(), DeValue::Float(_) | DeValue::Integer(_));
-    let percent = got.parse::<f64>().ok().filter(|n| is_number && (0.0..=100.0).contains(n));
+    })
+}
+
+/// Percent as parts of [`ALL_PARTS`].
+fn parts(value: &Spanned<DeValue<'_>>) -> Option<u32> {
+    let is_number = matches!(value.get_ref(), DeValue::Float(_) | DeValue::Integer(_));
+    let percent = written(value.get_ref()).parse::<f64>().ok();
+    let percent = percent.filter(|n| is_number && (0.0..=100.0).contains(n))?;
     // Two digits behind the point are kept; more would be lost without a word.
-    let parts = percent.ok_or_else(wrong)? * f64::from(PARTS_OF_PERCENT);
-    let whole = (0..=ALL_PARTS).find(|whole| (f64::from(*whole) - parts).abs() < 1e-6);
-    whole.ok_or_else(wrong)
+    let parts = percent * f64::from(PARTS_OF_PERCENT);
+    (0..=ALL_PARTS).find(|whole| (f64::from(*whole) - parts).abs() < 1e-6)
+}
+
+/// A share by itself.
+pub(super) struct Percent(pub(super) u32);
+
+impl Setting for Percent {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Percent, Wrong> {
+        parts(value).map(Percent).ok_or_else(|| {
+            Wrong::new(format!("is no usable share: `{}`", written(value.get_ref())))
+                .hint("write percent, from 0 to 100, such as `12.5`")
+        })
+    }
+
+    fn show(&self) -> String {
+        (f64::from(self.0) / f64::from(PARTS_OF_PERCENT)).to_string()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

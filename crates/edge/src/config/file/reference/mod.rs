@@ -1,6 +1,7 @@
 //! Every section and key: the one source for complaints about unknown keys and for the reference.
 
 mod acme;
+mod forward_auth;
 mod geo;
 mod maintenance;
 mod origins;
@@ -9,12 +10,13 @@ mod rooms;
 mod routes;
 
 pub use acme::ACME;
+pub use forward_auth::{BASIC_AUTH, FORWARD_AUTH, MIRROR};
 pub use geo::GEO;
 pub use maintenance::MAINTENANCE;
 pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
-pub use routes::{ANSWER, BASIC_AUTH, FIELDS, FILES, POLICY, QUERY, REDIRECT, ROUTE};
+pub use routes::{ANSWER, FIELDS, FILES, POLICY, QUERY, REDIRECT, ROUTE};
 
 /// A section of the config file, or a table within one.
 #[derive(Debug)]
@@ -45,13 +47,14 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 23] = [
+pub const SECTIONS: [&Section; 25] = [
     &LISTEN,
     &CERTIFICATE,
     &ACME,
     &ADMIT,
     &ROUTE,
     &BASIC_AUTH,
+    &MIRROR,
     &REDIRECT,
     &ANSWER,
     &FILES,
@@ -59,6 +62,7 @@ pub const SECTIONS: [&Section; 23] = [
     &POLICY,
     &QUERY,
     &RATE,
+    &FORWARD_AUTH,
     &MAINTENANCE,
     &GEO,
     &CACHE,

@@ -184,40 +184,24 @@ pub const ROUTE: Section = Section {
             example: r#"{ users = "shop.htpasswd" }"#,
         },
         Key {
+            name: "forward_auth",
+            kind: "name",
+            default: "none",
+            doc: "One of `[forward_auth.NAME]`: the application that says of each request, hits included, whether it may come in.",
+            example: r#""sso""#,
+        },
+        Key {
+            name: "mirror",
+            kind: "table",
+            default: "none",
+            doc: "Another origin that gets copies of what the route's origin is asked; its answers are dropped.",
+            example: r#"{ origin = "next", share = 10 }"#,
+        },
+        Key {
             name: "maintenance",
             kind: "true or false",
             default: "false",
             doc: "The application of this route is worked on: clients get what `[maintenance]` says.",
-            example: "true",
-        },
-    ],
-};
-
-/// Users with passwords.
-pub const BASIC_AUTH: Section = Section {
-    name: "route.basic_auth",
-    header: "basic_auth = { … }",
-    doc: "Who may use a route. What is stored for it is shared by all its users.",
-    keys: &[
-        Key {
-            name: "users",
-            kind: "path",
-            default: "",
-            doc: "File with `name:hash` a line, hashes of bcrypt, as `htpasswd -B` makes it; read when the config is loaded.",
-            example: r#""shop.htpasswd""#,
-        },
-        Key {
-            name: "realm",
-            kind: "text",
-            default: "\"restricted\"",
-            doc: "What a browser shows when it asks for the password.",
-            example: r#""staging""#,
-        },
-        Key {
-            name: "forward",
-            kind: "true or false",
-            default: "false",
-            doc: "The origin is shown the credentials too. Answers are then stored only as the rules for `Authorization` allow.",
             example: "true",
         },
     ],
