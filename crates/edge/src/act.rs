@@ -1,6 +1,6 @@
 //! What others may make the edge do: the acting door. Every act lands in the journal.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
@@ -15,8 +15,9 @@ use crate::cache::tags;
 use crate::config::policy::Policy;
 use crate::config::route::Route;
 use crate::edge::{Edge, Prepared, StartError};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+use crate::maintenance::Closed;
 use crate::part;
 pub use crate::purge::{Effect, Mode, PurgeError, Wish, purge, purge_aside};
 use forebay_signals::clock;
@@ -116,6 +117,7 @@ pub fn why(
     let mut exchange = exchange(scheme, authority, uri, map);
     if let Some(from) = from {
         exchange.client.address = from;
+        exchange.client.peer = Some(SocketAddr::new(from, 0));
     }
     let snapshot = edge.snapshot();
     let address = exchange.client.address;
@@ -123,13 +125,16 @@ pub fn why(
     let Some(matched) = snapshot.table.find(&exchange, country) else {
         return Ok(Why::nothing("refused", "no route matches"));
     };
-    let site = &snapshot.sites[matched.index];
+    let whole = &snapshot.sites[matched.index];
     if let Some(answer) = matched.own_answer(&exchange) {
-        return Ok(of_its_own(&site.route, answer));
+        return Ok(of_its_own(&whole.route, answer));
     }
-    let arms = site.arms.as_deref();
-    let arm = arms.and_then(|all| all.site(all.enter(&mut exchange)));
-    let site = arm.unwrap_or(site);
+    if let Some(users) = &whole.users {
+        users.let_in(&mut exchange.head.fields);
+    }
+    let closed = edge.maintenance.stops(&snapshot.config, &whole.route, &exchange);
+    let arm = whole.arms.as_deref().map(|all| (all, all.enter(&mut exchange)));
+    let site = arm.and_then(|(all, arm)| all.site(arm)).unwrap_or(whole);
     let policy = site.policy();
     let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
     let source = site.key_source(scheme, &exchange.head);
@@ -137,7 +142,8 @@ pub fn why(
     site.write_key(source, country, &mut key);
     let mut why = Why::nothing("miss", "nothing is stored under this key");
     why.route = Some(site.route.name.clone());
-    why.parts = part::of(site, &exchange.head.fields, country);
+    let arm = arm.map(|(_, arm)| arm);
+    why.parts = part::of((edge, &snapshot), whole, arm, &exchange, country);
     why.policy = policy.map(|policy| policy.name.clone());
     why.key = Some(String::from_utf8_lossy(&key).into_owned());
     why.stripped = stripped(source, policy).iter().map(describe).collect();
@@ -145,7 +151,15 @@ pub fn why(
     let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
     why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
     why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
+    if closed == Some(Closed::Wholly) {
+        why.decide_closed();
+        return Ok(why);
+    }
     if let Err(refusal) = safety::must_pass(view, policy) {
+        if closed.is_some() {
+            why.decide_closed();
+            return Ok(why);
+        }
         why.decide("pass", refusal.label(), refusal.explanation());
         return Ok(why);
     }
@@ -154,6 +168,9 @@ pub fn why(
         return Ok(why);
     }
     look(edge, &key, view, policy, &mut why);
+    if closed.is_some() && !matches!(why.decision.as_str(), "hit" | "stale-while-revalidate") {
+        why.decide_closed();
+    }
     if why.decision == "miss" {
         why.because = format!("{}; {}", why.because, expected_of(view, policy));
     }
@@ -262,6 +279,11 @@ impl Why {
         self.rule = Some(rule.into());
         self.because = because.into();
     }
+
+    fn decide_closed(&mut self) {
+        let facts = ErrorKind::Maintenance.facts();
+        self.decide("refused", facts.label, "the route is in maintenance: the origin is not asked");
+    }
 }
 
 fn describe(stripped: &Stripped) -> String {
@@ -275,7 +297,12 @@ fn describe(stripped: &Stripped) -> String {
 fn exchange(scheme: Scheme, authority: String, uri: Uri, fields: HeaderMap) -> Exchange {
     Exchange {
         id: [b'0'; 32],
-        client: Client { peer: None, address: [127, 0, 0, 1].into(), scheme, server_name: None },
+        client: Client {
+            peer: Some(([127, 0, 0, 1], 0).into()),
+            address: [127, 0, 0, 1].into(),
+            scheme,
+            server_name: None,
+        },
         head: Head { method: Method::GET, uri, authority, version: Version::HTTP_11, fields },
         body: Body::Empty,
         upgrade: None,
