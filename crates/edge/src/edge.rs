@@ -32,6 +32,7 @@ use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
 use crate::route::{Draw, Table};
 use crate::split::Arms;
+use crate::top::{self, Top};
 use crate::traffic::{RouteTraffic, Traffic};
 
 /// Everything that outlives a reload.
@@ -45,6 +46,8 @@ pub struct Edge {
     compressor: ArcSwap<Compressor>,
     /// Counters by route.
     pub traffic: Traffic,
+    /// What is asked for most.
+    pub top: Top,
     /// Requests in the rooms.
     pub in_flight: InFlight,
     /// What clients were told before their answers.
@@ -310,6 +313,7 @@ impl Edge {
             cache,
             compressor: ArcSwap::from_pointee(compressor),
             traffic,
+            top: Top::default(),
             in_flight: InFlight::default(),
             hints: Arc::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
@@ -338,8 +342,10 @@ impl Edge {
     /// current-thread runtime.
     pub async fn serve(self: Arc<Edge>, core: usize) {
         let flushing = tokio::spawn(crate::access_log::flush_regularly(self.drain.clone()));
+        let gathering = tokio::spawn(top::gather(Arc::clone(&self)));
         let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
+        drop(gathering.await);
         if let Err(error) = flushing.await {
             tracing::error!(%error, "the access log's task ended early");
         }

@@ -28,6 +28,7 @@ pub mod pipeline;
 mod purge;
 pub mod route;
 pub mod split;
+pub mod top;
 pub mod traffic;
 pub mod view;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::edge::Edge;
 use crate::expiry::{self, Expiry};
 use crate::origin::OriginView;
+pub use crate::top::{By, TopRow, TopView, What};
 use crate::traffic::Outcome;
 
 /// The edge at a glance; stable, versioned by adding fields only.
@@ -117,6 +118,11 @@ fn route_status(name: String, traffic: &crate::traffic::RouteTraffic) -> RouteSt
         p50_us: us(0.5),
         p99_us: us(0.99),
     }
+}
+
+/// The busiest of the last minute, at most so many rows.
+pub fn top(edge: &Edge, what: What, by: By, most: usize) -> TopView {
+    edge.top.view(&edge.traffic, what, by, most)
 }
 
 /// Ready while it takes new requests; the reason otherwise.

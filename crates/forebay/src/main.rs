@@ -53,6 +53,7 @@ fn perform(cli: Cli) -> Result<ExitCode, Problem> {
             };
             verbs::status::run(&status.client.admin, show)
         }
+        Verb::Top(top) => verbs::top::run(&top),
         Verb::Cache(Cache::Why(why)) => verbs::cache::why(&why),
         Verb::Cache(Cache::Purge(purge)) => verbs::cache::purge(&purge),
         Verb::Completions(completions) => {

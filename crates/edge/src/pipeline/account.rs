@@ -15,6 +15,7 @@ use crate::access_log::{AccessLog, Record};
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, BoxedBody, Exchange};
+use crate::top::{self, Seen};
 use crate::traffic::RouteTraffic;
 
 /// Status of a request whose client left before there was an answer: no answer has it, and operators know
@@ -117,6 +118,8 @@ impl Account<'_> {
     fn write(&self, traffic: &RouteTraffic, log: Option<&AccessLog>, bytes: u64, ended: Ended) {
         let total = clock::now().saturating_duration_since(self.exchange.began());
         traffic.record(self.status, self.notes.outcome, bytes, total);
+        let (exchange, site, outcome) = (self.exchange, self.site, self.notes.outcome);
+        top::saw(&Seen { exchange, site, outcome, bytes });
         if let Some(arm) = self.notes.arm {
             let arms = self.site.and_then(|site| site.arms.as_deref());
             if let Some(site) = arms.and_then(|arms| arms.site(arm)) {

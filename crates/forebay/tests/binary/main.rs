@@ -1,5 +1,6 @@
 //! The real executable in a fresh folder: what it prints, how it ends, what it does to clients.
 
+mod busiest;
 mod demo;
 mod explained;
 mod live;
