@@ -12,7 +12,7 @@ pub(crate) fn traceparent(bytes: &[u8]) {
     for value in super::values(bytes) {
         let mut fields = HeaderMap::new();
         fields.insert(TRACEPARENT, value.clone());
-        let ours = identity::traceparent(&fields, &id);
+        let ours = identity::traceparent(&fields, &id, None);
         let (trace, _, flags) = trace_parts(&ours).expect("what we send is valid");
         match trace_parts(value.as_bytes()) {
             Some((theirs, parent, their_flags)) => {
@@ -23,7 +23,7 @@ pub(crate) fn traceparent(bytes: &[u8]) {
         }
         let own = HeaderValue::from_bytes(&ours).expect("it is a value");
         fields.insert(TRACEPARENT, own);
-        let again = identity::traceparent(&fields, &[b'9'; 32]);
+        let again = identity::traceparent(&fields, &[b'9'; 32], None);
         assert_eq!(again[..36], ours[..36], "we do not know our own");
     }
 }

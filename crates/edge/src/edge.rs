@@ -32,6 +32,7 @@ use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::pipeline::Pipeline;
 use crate::route::{Draw, Table};
 use crate::split::Arms;
+use crate::telemetry::Telemetry;
 use crate::top::{self, Top};
 use crate::traffic::{RouteTraffic, Traffic};
 
@@ -56,6 +57,8 @@ pub struct Edge {
     pub(crate) purging: Arc<Semaphore>,
     /// What operators have closed.
     pub maintenance: Maintenance,
+    /// What is told to others.
+    pub telemetry: Telemetry,
     /// Who changed what.
     pub journal: Arc<Journal>,
     /// What an operator marked last, such as a deploy.
@@ -308,6 +311,7 @@ impl Edge {
         let entrance = Entrance::open_with(&settings.listen, &admit, cores, inherited)?;
         let maintenance = Maintenance::default();
         maintenance.settle(settings);
+        let telemetry = Telemetry::new(settings.otlp.as_deref());
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
@@ -318,6 +322,7 @@ impl Edge {
             hints: Arc::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             maintenance,
+            telemetry,
             journal,
             mark: ArcSwapOption::empty(),
             drain: Drain::default(),

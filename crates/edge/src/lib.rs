@@ -1,7 +1,7 @@
 //! The edge: a caching reverse proxy as a library.
 //!
 //! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline` shows the
-//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`, `hashing`),
+//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`, `hashing`, `trace`),
 //! never one another.
 
 pub mod access_log;
@@ -28,7 +28,9 @@ pub mod pipeline;
 mod purge;
 pub mod route;
 pub mod split;
+pub mod telemetry;
 pub mod top;
+pub mod trace;
 pub mod traffic;
 pub mod view;
 

@@ -2,7 +2,7 @@
 
 use forebay_signals::clock;
 use forebay_signals::journal::Entry;
-use forebay_signals::prometheus::Page;
+use forebay_signals::prometheus::{Family, Page};
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Edge;
@@ -135,6 +135,15 @@ pub fn readiness(edge: &Edge) -> Result<(), String> {
 
 /// The Prometheus text format.
 pub fn metrics(edge: &Edge) -> String {
+    page(edge).finish()
+}
+
+/// The same as families of samples.
+pub fn families(edge: &Edge) -> Vec<Family> {
+    page(edge).families()
+}
+
+fn page(edge: &Edge) -> Page {
     let mut page = Page::default();
     edge.traffic.write(&mut page);
     edge.cache.write(&mut page);
@@ -158,7 +167,8 @@ pub fn metrics(edge: &Edge) -> String {
     page.sample("forebay_edge_log_lines_lost_total", &[], edge.snapshot().log.lost());
     page.family("forebay_build_info", "gauge", "1, with the version that runs.");
     page.sample("forebay_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.finish()
+    edge.telemetry.write(&mut page);
+    page
 }
 
 fn write_listen(edge: &Edge, page: &mut Page) {

@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod client;
 mod descriptors;
+mod otel;
 mod reference;
 mod reload;
 mod report;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
 use forebay_edge::origin::child::{self, Child};
-use forebay_edge::{expiry, geo};
+use forebay_edge::{expiry, geo, telemetry};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -68,6 +68,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         snapshot.origins.spawn_probes(&watched);
         spawn_warnings(&edge, &watched);
         spawn_geo(&edge, &watched);
+        let sending = telemetry::start(&edge, &watched).map_err(|error| start_problem(&error))?;
         let manager = Manager::from_environment();
         let work = Work {
             edge: Arc::clone(&edge),
@@ -116,6 +117,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         }
         watched.begin();
+        sending.finish().await;
         desk.leave(Duration::from_secs(2)).await;
         snapshot.log.finish();
         edge.snapshot().log.finish();

@@ -38,6 +38,8 @@ pub use priority::Priority;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};
 
+use crate::trace::Asking;
+
 /// `Cache-Control` of what never changes under its name (RFC 8246): a year, which is for ever.
 pub const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
@@ -145,6 +147,8 @@ pub struct Ask {
     pub affinity: u64,
     /// Where what comes before the answer goes, if its client has a use for that.
     pub hints: Option<Hints>,
+    /// The span that it becomes, if its request is sampled.
+    pub span: Option<Box<Asking>>,
 }
 
 impl Ask {

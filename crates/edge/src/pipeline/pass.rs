@@ -21,8 +21,10 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Exchange, OwnLines, Priority, Room};
 use crate::forward::{Shows, introduce};
 use crate::geo::{self, ShownPlace};
+use crate::identity::traceparent;
 use crate::origin::Upstream;
 use crate::route;
+use crate::trace::Asking;
 use crate::traffic::Outcome;
 
 /// What of the request the origin is shown.
@@ -134,7 +136,10 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how
     }
     crate::compress::toward_origin(&mut fields);
     sendfile::announce(site, &mut fields);
-    let mut own = introduce(exchange, shows, &mut fields);
+    let tracer = edge.telemetry.tracer.as_ref();
+    let is_traced = exchange.stamps.is_traced;
+    let trace = traceparent(&head.fields, &exchange.id, tracer.map(|_| is_traced));
+    let mut own = introduce(exchange, shows, &trace, &mut fields);
     locate(edge, exchange, place, (&mut fields, &mut own));
     let affinity = site.upstream.as_ref().map_or(0, |upstream| upstream.affinity(exchange, &uri));
     let mut ask = Ask {
@@ -148,6 +153,7 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how
         priority,
         affinity,
         hints,
+        span: tracer.filter(|_| is_traced).map(|it| Box::new(Asking::new(it, exchange, &trace))),
     };
     if !site.route.request_fields.is_empty() {
         route::edit(&site.route.request_fields, ask.fields_mut());

@@ -6,6 +6,7 @@ mod origins;
 mod rates;
 mod rooms;
 mod routes;
+mod statsd;
 
 pub use geo::GEO;
 pub use maintenance::MAINTENANCE;
@@ -13,6 +14,7 @@ pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
 pub use routes::{ANSWER, BASIC_AUTH, FIELDS, FILES, POLICY, QUERY, REDIRECT, ROUTE};
+pub use statsd::STATSD;
 
 /// A section of the config file, or a table within one.
 #[derive(Debug)]
@@ -43,7 +45,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 22] = [
+pub const SECTIONS: [&Section; 23] = [
     &LISTEN,
     &CERTIFICATE,
     &ADMIT,
@@ -65,5 +67,6 @@ pub const SECTIONS: [&Section; 22] = [
     &SERVER,
     &PROBE,
     &LOG,
+    &STATSD,
     &ADMIN,
 ];
