@@ -224,7 +224,11 @@ impl Environment<'_> {
     }
 
     fn wrong(&mut self, name: &str, value: &str, expected: &str) {
-        self.problems.push(format!("{name} is `{value}` and should be {expected}"));
+        let problem = format!("{name} is `{value}` and should be {expected}");
+        // What holds for traces and metrics is told once.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 }
 

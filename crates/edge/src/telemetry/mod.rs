@@ -90,23 +90,14 @@ impl Telemetry {
             ("spans", &self.spans, in_queue),
             ("statsd", &self.statsd, 0),
         ];
-        let counted =
-            all.iter().map(|(kind, of, lost)| (*kind, of.sent.value(), of.dropped.value() + lost));
-        let used: Vec<_> = counted.filter(|(_, sent, dropped)| sent + dropped > 0).collect();
-        if used.is_empty() {
-            return;
-        }
-        page.family(
-            SENT,
-            "counter",
-            "Spans, points of metrics and lines of statsd that were sent.",
-        );
-        for (kind, sent, _) in &used {
-            page.sample(SENT, &[("kind", kind)], *sent);
+        let help = "Spans, points of metrics and lines of statsd that were sent.";
+        page.family(SENT, "counter", help);
+        for (kind, of, _) in &all {
+            page.sample(SENT, &[("kind", kind)], of.sent.value());
         }
         page.family(DROPPED, "counter", "The same that found no place, or that nobody took.");
-        for (kind, _, dropped) in &used {
-            page.sample(DROPPED, &[("kind", kind)], *dropped);
+        for (kind, of, in_queue) in &all {
+            page.sample(DROPPED, &[("kind", kind)], of.dropped.value() + in_queue);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The real executable in a fresh folder: what it prints, how it ends, what it does to clients.
 
 mod busiest;
+mod collected;
 mod demo;
 mod explained;
 mod live;
