@@ -5,6 +5,7 @@
 //! for too long, is dropped and counted.
 
 use std::io::Write;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,7 +91,7 @@ impl Exporter {
         Ok(Exporter { what, settings, upstream, journal, is_heard: true })
     }
 
-    /// Sends one message until it is taken or given up. From `until` on there is no other try.
+    /// Sends one message until it is taken or given up; there is no other try once `gone` has begun.
     async fn deliver(&mut self, message: Vec<u8>, count: u64, sent: &Sent, gone: &Drain) {
         let content = self.packed(message);
         let mut pause = FIRST_PAUSE;
@@ -250,21 +251,22 @@ impl TraceExport {
     /// Sends spans until `gone`, and what is left then.
     pub(super) async fn run(mut self, edge: Arc<Edge>, gone: Drain) {
         let sent = &edge.telemetry.spans;
-        while !gone.has_begun() {
-            let batch = self.batch(&gone).await;
-            self.deliver(batch, sent, &gone).await;
-        }
-        let until = clock::now() + LAST_PATIENCE;
+        let mut last_moment = pin!(last_moment(&gone));
+        let mut is_over = false;
         loop {
-            let batch = self.at_hand();
+            let is_last = gone.has_begun();
+            let batch = if is_last { self.at_hand() } else { self.batch(&gone).await };
             let count = batch.len() as u64;
-            if count == 0 {
+            if count == 0 && is_last {
                 return;
             }
-            let left = until.saturating_duration_since(clock::now());
-            if clock::timeout(left, self.deliver(batch, sent, &gone)).await.is_err() {
-                sent.dropped.add(count);
+            if !is_over {
+                tokio::select! {
+                    () = self.deliver(batch, sent, &gone) => continue,
+                    () = &mut last_moment => is_over = true,
+                }
             }
+            sent.dropped.add(count);
         }
     }
 
@@ -313,6 +315,7 @@ impl MetricExport {
         let began = clock::wall()
             .checked_sub(clock::now().saturating_duration_since(edge.started))
             .unwrap_or_else(clock::wall);
+        let mut last_moment = pin!(last_moment(&gone));
         loop {
             tokio::select! {
                 () = clock::sleep(self.settings.interval) => {}
@@ -322,18 +325,24 @@ impl MetricExport {
             let (message, points) =
                 self.envelope.metrics(&view::families(&edge), began, clock::wall());
             let sent = &edge.telemetry.metrics;
-            let limit =
-                if is_last { LAST_PATIENCE } else { self.settings.interval.max(LAST_PATIENCE) };
-            // What comes next says all of it again.
-            let delivery = self.exporter.deliver(message, points, sent, &gone);
-            if clock::timeout(limit, delivery).await.is_err() {
-                sent.dropped.add(points);
+            tokio::select! {
+                () = self.exporter.deliver(message, points, sent, &gone) => {}
+                () = &mut last_moment => {
+                    sent.dropped.add(points);
+                    return;
+                }
             }
             if is_last {
                 return;
             }
         }
     }
+}
+
+/// Comes some time after `gone` has begun: nothing is sent from then on.
+async fn last_moment(gone: &Drain) {
+    gone.begun().await;
+    clock::sleep(LAST_PATIENCE).await;
 }
 
 /// Seconds, or a date.

@@ -118,8 +118,11 @@ pub(crate) async fn gather(edge: Arc<Edge>) {
     let mut samples = sample::begin();
     // What routes have counted so far is known from here on.
     edge.top.take(&mut samples, &edge.traffic);
-    while !edge.drain.has_begun() {
-        clock::sleep(TICK).await;
+    loop {
+        tokio::select! {
+            () = edge.drain.begun() => break,
+            () = clock::sleep(TICK) => {}
+        }
         sample::take(&mut samples);
         edge.top.take(&mut samples, &edge.traffic);
     }

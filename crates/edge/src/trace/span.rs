@@ -99,9 +99,11 @@ impl Tracer {
             let us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
             span.number_attribute(ATTRIBUTE, &format!("forebay.{}_us", room.name()), us);
         }
-        let why = if status >= 500 { status.to_string() } else { "broke_off".into() };
-        if status >= 500 || !is_whole {
-            write_failure(&mut span, &why);
+        // What the client did wrong, or that it left, is no failure of ours.
+        if status >= 500 {
+            write_failure(&mut span, &status.to_string());
+        } else if !is_whole && status < 400 {
+            write_failure(&mut span, "broke_off");
         }
         span.fixed32(FLAGS, if parent.is_some() { KNOWN | REMOTE } else { KNOWN });
         self.send(span.finish());

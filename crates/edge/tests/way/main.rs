@@ -22,6 +22,7 @@ mod misdirected;
 mod mmdb;
 mod otlp;
 mod parts;
+mod protobuf;
 mod purging;
 mod rates;
 mod reloading;

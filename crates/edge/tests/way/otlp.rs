@@ -1,7 +1,6 @@
 //! Traces and metrics by OTLP: what a collector gets, read by a reader of its own, and what becomes of it when the
 //! collector refuses, stalls or is gone.
 
-use std::fmt::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,120 +9,13 @@ use forebay_edge::config::otlp::{Collector, Fields, Metrics, Otlp, Sampler, Trac
 use forebay_edge::telemetry;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 
+use super::protobuf::Read;
 use super::support::{Answers, GET, POST, World, always, request, until, with_world};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nCache-Control: s-maxage=60\r\n\r\nhi";
-
-/// A message of Protocol Buffers as its fields, by nothing but the format of the wire.
-#[derive(Debug, Clone, Default)]
-struct Read(Vec<(u64, Wire)>);
-
-#[derive(Debug, Clone)]
-enum Wire {
-    Number(u64),
-    Bytes(Vec<u8>),
-}
-
-impl Read {
-    fn of(mut bytes: &[u8]) -> Read {
-        let mut fields = Vec::new();
-        while !bytes.is_empty() {
-            let tag = varint(&mut bytes);
-            let wire = match tag & 7 {
-                0 => Wire::Number(varint(&mut bytes)),
-                1 => Wire::Number(u64::from_le_bytes(taken(&mut bytes, 8).try_into().expect("8"))),
-                2 => {
-                    let length = usize::try_from(varint(&mut bytes)).expect("small");
-                    Wire::Bytes(taken(&mut bytes, length).to_vec())
-                }
-                5 => {
-                    let number = u32::from_le_bytes(taken(&mut bytes, 4).try_into().expect("4"));
-                    Wire::Number(number.into())
-                }
-                other => panic!("wire type {other}"),
-            };
-            fields.push((tag >> 3, wire));
-        }
-        Read(fields)
-    }
-
-    fn all(&self, field: u64) -> Vec<Read> {
-        let of = self.0.iter().filter(|(known, _)| *known == field);
-        of.map(|(_, wire)| match wire {
-            Wire::Bytes(bytes) => Read::of(bytes),
-            Wire::Number(_) => panic!("field {field} is no message"),
-        })
-        .collect()
-    }
-
-    fn one(&self, field: u64) -> Read {
-        let mut all = self.all(field);
-        assert_eq!(all.len(), 1, "field {field}");
-        all.remove(0)
-    }
-
-    fn bytes(&self, field: u64) -> Vec<u8> {
-        self.0
-            .iter()
-            .find_map(|(known, wire)| match wire {
-                Wire::Bytes(bytes) if *known == field => Some(bytes.clone()),
-                _ => None,
-            })
-            .unwrap_or_default()
-    }
-
-    fn text(&self, field: u64) -> String {
-        String::from_utf8(self.bytes(field)).expect("text")
-    }
-
-    fn hex(&self, field: u64) -> String {
-        let mut hex = String::new();
-        for byte in self.bytes(field) {
-            write!(hex, "{byte:02x}").expect("a String takes everything");
-        }
-        hex
-    }
-
-    fn number(&self, field: u64) -> u64 {
-        let found = self.0.iter().find_map(|(known, wire)| match wire {
-            Wire::Number(number) if *known == field => Some(*number),
-            _ => None,
-        });
-        found.unwrap_or_default()
-    }
-
-    /// The value of an attribute among the `KeyValue`s of `field`, as text.
-    fn attribute(&self, field: u64, name: &str) -> Option<String> {
-        let pair = self.all(field).into_iter().find(|pair| pair.text(1) == name)?;
-        let value = pair.one(2);
-        Some(match value.0.first() {
-            Some((1, Wire::Bytes(text))) => String::from_utf8(text.clone()).expect("text"),
-            Some((3, Wire::Number(number))) => number.to_string(),
-            other => panic!("{other:?}"),
-        })
-    }
-}
-
-fn varint(bytes: &mut &[u8]) -> u64 {
-    let mut number = 0;
-    for nth in 0..10 {
-        let byte = taken(bytes, 1)[0];
-        number |= u64::from(byte & 0x7F) << (7 * nth);
-        if byte < 0x80 {
-            return number;
-        }
-    }
-    panic!("a number without an end");
-}
-
-fn taken<'b>(bytes: &mut &'b [u8], count: usize) -> &'b [u8] {
-    let (first, rest) = bytes.split_at(count);
-    *bytes = rest;
-    first
-}
 
 /// Heads and contents.
 type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
@@ -163,7 +55,11 @@ impl Listening {
     }
 }
 
-async fn collect(mut stream: TcpStream, kept: Got, answers: &'static [&'static str]) {
+async fn collect<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    kept: Got,
+    answers: &'static [&'static str],
+) {
     let mut read = Vec::new();
     loop {
         let end = read.windows(4).position(|four| four == b"\r\n\r\n");
@@ -425,28 +321,30 @@ fn a_busy_collector_is_asked_again_and_a_wrong_one_is_not() {
 
 #[test]
 fn a_collector_that_stalls_costs_dropped_spans_and_nothing_else() {
-    with_collector(
-        always(OK),
-        &[""],
-        |_, _| (),
-        |world, _collector, gone, sending| async move {
-            let began = clock::now();
-            for _ in 0..150 {
-                assert!(world.ask(GET).await.ends_with("hi"));
-            }
-            assert!(clock::now() - began < Duration::from_secs(10));
-            until("a full queue", || counted(&world, "dropped", "spans") > 0).await;
-            until("a line in the journal", || journal(&world).contains("spans are not taken"))
-                .await;
-            assert_eq!(journal(&world).matches("not taken").count(), 1);
-            gone.begin();
-            let began = clock::now();
-            sending.finish().await;
-            assert!(clock::now() - began < Duration::from_secs(8), "the end does not wait for it");
-            assert_eq!(counted(&world, "sent", "spans"), 0);
-            assert_eq!(counted(&world, "dropped", "spans"), 151, "each request, and the fill");
-        },
-    );
+    let patient = |config: &mut Config, port| {
+        let mut settings = traces(port);
+        settings.collector.timeout = Duration::from_secs(5);
+        config.otlp = Some(otlp(Some(settings), None));
+    };
+    with_collector(always(OK), &[""], patient, |world, _collector, gone, sending| async move {
+        let began = clock::now();
+        for _ in 0..150 {
+            assert!(world.ask(GET).await.ends_with("hi"));
+        }
+        assert!(clock::now() - began < Duration::from_secs(10));
+        until("a full queue", || counted(&world, "dropped", "spans") > 0).await;
+        until("a line in the journal", || journal(&world).contains("spans are not taken")).await;
+        assert_eq!(journal(&world).matches("not taken").count(), 1);
+        gone.begin();
+        let began = clock::now();
+        sending.finish().await;
+        assert!(
+            clock::now() - began < Duration::from_millis(4_500),
+            "the end does not wait for it"
+        );
+        assert_eq!(counted(&world, "sent", "spans"), 0);
+        assert_eq!(counted(&world, "dropped", "spans"), 151, "each request, and the fill");
+    });
 }
 
 #[test]
@@ -546,4 +444,64 @@ fn metrics_are_the_families_of_prometheus_and_come_once_more_at_the_end() {
             }
         },
     );
+}
+
+#[test]
+fn a_collector_behind_tls_is_believed_by_its_authority_alone() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).expect("parameters");
+    let certificate = certificate.self_signed(&key).expect("signed");
+    let authorities = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(authorities.path(), certificate.pem()).expect("written");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let settings = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            rustls::pki_types::PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .expect("a certificate");
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(settings));
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    listener.set_nonblocking(true).expect("it can be");
+    for trusts in [true, false] {
+        let mut to = traces(port);
+        to.collector.is_tls = true;
+        to.collector.host = "localhost".into();
+        to.collector.authorities = trusts.then(|| authorities.path().to_owned());
+        let (acceptor, listener) = (acceptor.clone(), listener.try_clone().expect("a socket"));
+        let edit = move |config: &mut Config| config.otlp = Some(otlp(Some(to), None));
+        with_world(always(OK), edit, |world| async move {
+            let got = Got::default();
+            let kept = Arc::clone(&got);
+            let listener = TcpListener::from_std(listener).expect("within a runtime");
+            tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    let (acceptor, kept) = (acceptor.clone(), Arc::clone(&kept));
+                    tokio::spawn(async move {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            collect(stream, kept, &[TAKEN]).await;
+                        }
+                    });
+                }
+            });
+            let gone = Drain::default();
+            let sending = telemetry::start(&world.edge, &gone).expect("it starts");
+            assert!(world.ask(GET).await.ends_with("hi"));
+            gone.begin();
+            sending.finish().await;
+            let (sent, dropped) =
+                (counted(&world, "sent", "spans"), counted(&world, "dropped", "spans"));
+            assert_eq!(
+                (sent, dropped),
+                if trusts { (2, 0) } else { (0, 2) },
+                "{}",
+                journal(&world)
+            );
+            assert_eq!(got.lock().expect("no panic").is_empty(), !trusts);
+        });
+    }
 }
