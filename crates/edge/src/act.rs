@@ -310,15 +310,6 @@ fn exchange(scheme: Scheme, authority: String, uri: Uri, fields: HeaderMap) -> E
     }
 }
 
-/// A request for tests of what is made of one.
-#[cfg(test)]
-pub(crate) fn example(url: &str, from: &str) -> Exchange {
-    let (scheme, authority, uri) = split(url).expect("a URL");
-    let mut exchange = exchange(scheme, authority, uri, HeaderMap::new());
-    exchange.client.address = from.parse().expect("an address");
-    exchange
-}
-
 /// Scheme, authority in lower case, and path with query.
 pub(crate) fn split(url: &str) -> Result<(Scheme, String, Uri), String> {
     let bad = || format!("`{url}` is not a URL such as `https://shop.example/path?query`");

@@ -170,6 +170,32 @@ pub fn host_of(authority: &str) -> &str {
     colon.and_then(|at| authority.get(..at)).unwrap_or(authority)
 }
 
+/// A request for tests of what is made of one: a GET of this URL, from this address.
+#[cfg(test)]
+pub(crate) fn example(url: &str, from: &str) -> Exchange {
+    let url: Uri = url.parse().expect("a URL");
+    let target = url.path_and_query().expect("a target").as_str();
+    Exchange {
+        id: [b'0'; 32],
+        client: Client {
+            peer: None,
+            address: from.parse().expect("an address"),
+            scheme: Scheme::Http,
+            server_name: None,
+        },
+        head: Head {
+            method: Method::GET,
+            uri: target.parse().expect("a target"),
+            authority: url.authority().expect("an authority").to_string(),
+            version: Version::HTTP_11,
+            fields: HeaderMap::new(),
+        },
+        body: Body::Empty,
+        upgrade: None,
+        stamps: Stamps::new(forebay_signals::clock::now()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::host_of;

@@ -1,8 +1,8 @@
 //! What is asked for most, and by whom: the busiest routes, keys and clients of the last minute.
 //!
-//! In: a few requests a second of each core, drawn at random and written down where they end ([`saw`]); a task of
-//! the core takes them from there ([`gather`]). Out: rows with the error that they may have ([`Top::view`]). Routes
-//! are read from their own counters and are exact. Memory is bounded whatever is asked for ([`sketch`]); nothing is
+//! In: a few requests a second of each core, drawn at random and written down where they end (`saw`); a task of
+//! the core takes them from there (`gather`). Out: rows with the error that they may have ([`Top::view`]). Routes
+//! are read from their own counters and are exact. Memory is bounded whatever is asked for (`sketch`); nothing is
 //! kept longer than a minute, and nothing is ever written anywhere: addresses of clients are personal data.
 //!
 //! A request that is not drawn costs a step of a counter: no lock, no allocation, no look at the clock.

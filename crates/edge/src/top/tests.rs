@@ -98,7 +98,7 @@ fn what_is_older_than_a_minute_is_forgotten() {
 #[test]
 fn the_few_that_are_drawn_stand_for_all() {
     let mut buffer = sample::begin();
-    let exchange = crate::act::example("http://shop.example/a?b=1", "2001:db8::77");
+    let exchange = crate::exchange::example("http://shop.example/a?b=1", "2001:db8::77");
     let (mut all, mut drawn) = (0_u64, Vec::new());
     for burst in [1, 10, 1_000, 100_000, 100_000, 100_000, 300_000, 0, 0, 1_000, 3, 3] {
         for _ in 0..burst {
@@ -121,8 +121,8 @@ fn the_few_that_are_drawn_stand_for_all() {
 fn counts_of_a_busy_core_come_near_the_truth_within_the_error_that_is_told() {
     let mut buffer = sample::begin();
     let (top, traffic) = (Top::default(), Traffic::default());
-    let often = crate::act::example("http://shop.example/often", "192.0.2.1");
-    let seldom = crate::act::example("http://shop.example/seldom", "192.0.2.2");
+    let often = crate::exchange::example("http://shop.example/often", "192.0.2.1");
+    let seldom = crate::exchange::example("http://shop.example/seldom", "192.0.2.2");
     for _ in 0..20 {
         for nth in 0..20_000 {
             // In a rhythm, which a draw at even distances would fall in step with.
@@ -147,7 +147,7 @@ fn counts_of_a_busy_core_come_near_the_truth_within_the_error_that_is_told() {
 fn keys_are_shown_as_they_are_safe_and_cut() {
     let mut buffer = sample::begin();
     let long = format!("http://shop.example/{}", "x".repeat(500));
-    let exchange = crate::act::example(&long, "2001:db8:1:2:3::4");
+    let exchange = crate::exchange::example(&long, "2001:db8:1:2:3::4");
     saw(&Seen { exchange: &exchange, site: None, outcome: Outcome::None, bytes: 0 });
     sample::take(&mut buffer);
     let (top, traffic) = (Top::default(), Traffic::default());

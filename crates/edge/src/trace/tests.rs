@@ -24,7 +24,7 @@ fn traces(heeds_parent: bool, ratio: f64, most_waiting: usize) -> Traces {
 }
 
 fn sampled(tracer: &Tracer, parent: Option<&'static str>) -> bool {
-    let mut exchange = crate::act::example("http://shop.example/", "192.0.2.1");
+    let mut exchange = crate::exchange::example("http://shop.example/", "192.0.2.1");
     exchange.id = identity::new_id();
     if let Some(parent) = parent {
         exchange.head.fields.insert(TRACEPARENT, HeaderValue::from_static(parent));

@@ -1,5 +1,6 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod collector;
 mod early;
 mod encodings;
 mod ending;
