@@ -25,7 +25,7 @@ pub(crate) use sample::{Seen, saw};
 use sketch::{Measure, Row, Sketches, Tally};
 
 /// Time between two looks of a core at what it has drawn.
-const TICK: Duration = Duration::from_millis(250);
+const TICK: Duration = Duration::from_millis(500);
 /// What is counted together; with the last of these the minute moves on.
 const SLICE: Duration = Duration::from_secs(10);
 /// Slices that are looked at: a minute.

@@ -1,4 +1,4 @@
-//! Which requests are looked at: up to a hundred a second on each core, so that a quiet site is counted whole and a
+//! Which requests are looked at: up to fifty a second on each core, so that a quiet site is counted whole and a
 //! busy one pays next to nothing.
 
 use std::cell::{Cell, RefCell};

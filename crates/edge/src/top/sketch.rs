@@ -6,9 +6,10 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash};
 
 use super::sample::{HITS, MISSES, Sample};
+use crate::hashing::Fnv;
 
 /// Places of a table: whatever has more than 1/256 of all is in it.
 pub(super) const PLACES: usize = 256;
@@ -144,7 +145,8 @@ impl<K: Hash + Eq> Sketches<K> {
 #[derive(Debug)]
 pub(super) struct Sketch<K> {
     measure: Measure,
-    places: HashMap<K, Place>,
+    /// By a hash that strangers can make collide: with so few places they gain nothing by it.
+    places: HashMap<K, Place, BuildHasherDefault<Fnv>>,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -162,7 +164,7 @@ impl Place {
 
 impl<K> Sketch<K> {
     fn new(measure: Measure) -> Sketch<K> {
-        Sketch { measure, places: HashMap::new() }
+        Sketch { measure, places: HashMap::default() }
     }
 
     /// As often as this may have been seen whoever is not here.

@@ -28,7 +28,7 @@ Examples:
   forebay top routes --once        once, as text
   forebay top keys --json          for programs
 
-What is counted is the last minute. Routes are counted exactly; of keys and clients up to a hundred
+What is counted is the last minute. Routes are counted exactly; of keys and clients up to fifty
 requests a second are looked at on each core, and `±` says by how much a count may be off.")]
 pub(crate) struct Top {
     /// Of what
