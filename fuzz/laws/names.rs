@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay_edge::cache::rules::dates::parse_date;
-use forebay_edge::identity::{self, TRACEPARENT};
+use forebay_edge::identity::{self, Parent, TRACEPARENT};
 use http::header::{HeaderMap, HeaderValue};
 
 /// A valid trace goes on, anything else starts one named after the request; the parent is ours.
@@ -12,7 +12,7 @@ pub(crate) fn traceparent(bytes: &[u8]) {
     for value in super::values(bytes) {
         let mut fields = HeaderMap::new();
         fields.insert(TRACEPARENT, value.clone());
-        let ours = identity::traceparent(&fields, &id);
+        let ours = identity::traceparent(&fields, &id, None);
         let (trace, _, flags) = trace_parts(&ours).expect("what we send is valid");
         match trace_parts(value.as_bytes()) {
             Some((theirs, parent, their_flags)) => {
@@ -21,9 +21,13 @@ pub(crate) fn traceparent(bytes: &[u8]) {
             }
             None => assert_eq!((trace, flags), (&id[..], &b"01"[..]), "what is no trace goes on"),
         }
+        let read = Parent::of(&fields).map(|parent| parent.is_sampled);
+        let grammar =
+            trace_parts(value.as_bytes()).map(|(.., flags)| b"13579bdf".contains(&flags[1]));
+        assert_eq!(read, grammar, "whether it is a trace, and sampled");
         let own = HeaderValue::from_bytes(&ours).expect("it is a value");
         fields.insert(TRACEPARENT, own);
-        let again = identity::traceparent(&fields, &[b'9'; 32]);
+        let again = identity::traceparent(&fields, &[b'9'; 32], None);
         assert_eq!(again[..36], ours[..36], "we do not know our own");
     }
 }

@@ -1,6 +1,6 @@
 //! What others may make the edge do: the acting door. Every act lands in the journal.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
@@ -15,8 +15,9 @@ use crate::cache::tags;
 use crate::config::policy::Policy;
 use crate::config::route::Route;
 use crate::edge::{Edge, Prepared, StartError};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body, Client, Exchange, Head, Scheme, Stamps, host_of};
+use crate::maintenance::Closed;
 use crate::part;
 pub use crate::purge::{Effect, Mode, PurgeError, Wish, purge, purge_aside};
 use forebay_signals::clock;
@@ -105,6 +106,71 @@ pub fn why(
     from: Option<IpAddr>,
 ) -> Result<Why, String> {
     let (scheme, authority, uri) = split(url)?;
+    let mut exchange = exchange(scheme, authority, uri, map_of(fields)?);
+    if let Some(from) = from {
+        exchange.client.address = from;
+        exchange.client.peer = Some(SocketAddr::new(from, 0));
+    }
+    let snapshot = edge.snapshot();
+    let address = exchange.client.address;
+    let country = || snapshot.geo.country(address);
+    let Some(matched) = snapshot.table.find(&exchange, country) else {
+        return Ok(Why::nothing("refused", "no route matches"));
+    };
+    let whole = &snapshot.sites[matched.index];
+    if let Some(answer) = matched.own_answer(&exchange) {
+        return Ok(of_its_own(&whole.route, answer));
+    }
+    if let Some(users) = &whole.users {
+        users.let_in(&mut exchange.head.fields);
+    }
+    let closed = edge.maintenance.stops(&snapshot.config, &whole.route, &exchange);
+    let arm = whole.arms.as_deref().map(|all| (all, all.enter(&mut exchange)));
+    let site = arm.and_then(|(all, arm)| all.site(arm)).unwrap_or(whole);
+    let policy = site.policy();
+    let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
+    let source = site.key_source(scheme, &exchange.head);
+    let mut key = Vec::new();
+    site.write_key(source, country, &mut key);
+    let mut why = Why::nothing("miss", "nothing is stored under this key");
+    why.route = Some(site.route.name.clone());
+    let arm = arm.map(|(_, arm)| arm);
+    why.parts = part::of((edge, &snapshot), whole, arm, &exchange, country);
+    why.policy = policy.map(|policy| policy.name.clone());
+    why.key = Some(String::from_utf8_lossy(&key).into_owned());
+    why.stripped = stripped(source, policy).iter().map(describe).collect();
+    let forwarded = site.shown(&exchange.head.fields);
+    let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
+    why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
+    why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
+    if closed == Some(Closed::Wholly) {
+        why.decide_closed();
+        return Ok(why);
+    }
+    let of_one = site.is_personal.then_some(Refusal::Identity);
+    if let Some(refusal) = safety::must_pass(view, policy).err().or(of_one) {
+        if closed.is_some() {
+            why.decide_closed();
+        } else {
+            why.decide("pass", refusal.label(), refusal.explanation());
+        }
+        return Ok(why);
+    }
+    if let Some(ambiguity) = safety::ambiguity(&exchange.head.uri, policy) {
+        why.decide("refused", ambiguity.label(), "two programs may read this path differently");
+        return Ok(why);
+    }
+    look(edge, &key, view, policy, &mut why);
+    if closed.is_some() && !matches!(why.decision.as_str(), "hit" | "stale-while-revalidate") {
+        why.decide_closed();
+    }
+    if why.decision == "miss" {
+        why.because = format!("{}; {}", why.because, expected_of(view, policy));
+    }
+    Ok(why)
+}
+
+fn map_of(fields: &[(String, String)]) -> Result<HeaderMap, String> {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
         let name = HeaderName::from_bytes(name.as_bytes())
@@ -113,56 +179,7 @@ pub fn why(
             HeaderValue::from_str(value).map_err(|_| format!("`{value}` is not a field value"))?;
         map.append(name, value);
     }
-    let mut exchange = exchange(scheme, authority, uri, map);
-    if let Some(from) = from {
-        exchange.client.address = from;
-    }
-    let snapshot = edge.snapshot();
-    let address = exchange.client.address;
-    let country = || snapshot.geo.country(address);
-    let Some(matched) = snapshot.table.find(&exchange, country) else {
-        return Ok(Why::nothing("refused", "no route matches"));
-    };
-    let site = &snapshot.sites[matched.index];
-    if let Some(answer) = matched.own_answer(&exchange) {
-        return Ok(of_its_own(&site.route, answer));
-    }
-    let arms = site.arms.as_deref();
-    let arm = arms.and_then(|all| all.site(all.enter(&mut exchange)));
-    let site = arm.unwrap_or(site);
-    let policy = site.policy();
-    let view = RequestView { method: &exchange.head.method, fields: &exchange.head.fields };
-    let source = site.key_source(scheme, &exchange.head);
-    let mut key = Vec::new();
-    site.write_key(source, country, &mut key);
-    let mut why = Why::nothing("miss", "nothing is stored under this key");
-    why.route = Some(site.route.name.clone());
-    why.parts = part::of(site, &exchange.head.fields, country);
-    why.policy = policy.map(|policy| policy.name.clone());
-    why.key = Some(String::from_utf8_lossy(&key).into_owned());
-    why.stripped = stripped(source, policy).iter().map(describe).collect();
-    let forwarded = site.shown(&exchange.head.fields);
-    let informs = |name: &HeaderName| policy.is_some_and(|p| is_forwarded_for_log(name, p));
-    why.informed = forwarded.keys().filter(|n| informs(n)).map(ToString::to_string).collect();
-    why.forwarded = forwarded.keys().filter(|n| !informs(n)).map(ToString::to_string).collect();
-    if let Err(refusal) = safety::must_pass(view, policy) {
-        why.decide("pass", refusal.label(), refusal.explanation());
-        return Ok(why);
-    }
-    if site.is_personal {
-        let refusal = Refusal::Identity;
-        why.decide("pass", refusal.label(), refusal.explanation());
-        return Ok(why);
-    }
-    if let Some(ambiguity) = safety::ambiguity(&exchange.head.uri, policy) {
-        why.decide("refused", ambiguity.label(), "two programs may read this path differently");
-        return Ok(why);
-    }
-    look(edge, &key, view, policy, &mut why);
-    if why.decision == "miss" {
-        why.because = format!("{}; {}", why.because, expected_of(view, policy));
-    }
-    Ok(why)
+    Ok(map)
 }
 
 /// A route that asks neither the cache nor an origin.
@@ -267,6 +284,11 @@ impl Why {
         self.rule = Some(rule.into());
         self.because = because.into();
     }
+
+    fn decide_closed(&mut self) {
+        let facts = ErrorKind::Maintenance.facts();
+        self.decide("refused", facts.label, "the route is in maintenance: the origin is not asked");
+    }
 }
 
 fn describe(stripped: &Stripped) -> String {
@@ -280,7 +302,12 @@ fn describe(stripped: &Stripped) -> String {
 fn exchange(scheme: Scheme, authority: String, uri: Uri, fields: HeaderMap) -> Exchange {
     Exchange {
         id: [b'0'; 32],
-        client: Client { peer: None, address: [127, 0, 0, 1].into(), scheme, server_name: None },
+        client: Client {
+            peer: Some(([127, 0, 0, 1], 0).into()),
+            address: [127, 0, 0, 1].into(),
+            scheme,
+            server_name: None,
+        },
         head: Head { method: Method::GET, uri, authority, version: Version::HTTP_11, fields },
         body: Body::Empty,
         upgrade: None,

@@ -31,6 +31,8 @@ use crate::pipeline::Pipeline;
 use crate::route::Table;
 use crate::site::Shared;
 pub use crate::site::Site;
+use crate::telemetry::Telemetry;
+use crate::top::{self, Top};
 use crate::traffic::Traffic;
 
 /// Everything that outlives a reload.
@@ -44,6 +46,8 @@ pub struct Edge {
     compressor: ArcSwap<Compressor>,
     /// Counters by route.
     pub traffic: Traffic,
+    /// What is asked for most.
+    pub top: Top,
     /// Requests in the rooms.
     pub in_flight: InFlight,
     /// What clients were told before their answers.
@@ -54,6 +58,8 @@ pub struct Edge {
     pub maintenance: Maintenance,
     /// Certificates of an authority.
     pub acme: Acme,
+    /// What is told to others.
+    pub telemetry: Telemetry,
     /// Who changed what.
     pub journal: Arc<Journal>,
     /// What an operator marked last, such as a deploy.
@@ -193,16 +199,19 @@ impl Edge {
         entrance.certificates().put(&managed);
         let maintenance = Maintenance::default();
         maintenance.settle(settings);
+        let telemetry = Telemetry::new(settings.otlp.as_deref());
         Ok(Arc::new(Edge {
             entrance: Arc::new(entrance),
             cache,
             compressor: ArcSwap::from_pointee(compressor),
             traffic,
+            top: Top::default(),
             in_flight: InFlight::default(),
             hints: Arc::default(),
             purging: Arc::new(Semaphore::new(crate::purge::MOST_AT_ONCE)),
             maintenance,
             acme: Acme::default(),
+            telemetry,
             journal,
             mark: ArcSwapOption::empty(),
             drain: Drain::default(),
@@ -228,8 +237,10 @@ impl Edge {
     /// current-thread runtime.
     pub async fn serve(self: Arc<Edge>, core: usize) {
         let flushing = tokio::spawn(crate::access_log::flush_regularly(self.drain.clone()));
+        let gathering = tokio::spawn(top::gather(Arc::clone(&self)));
         let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
+        drop(gathering.await);
         if let Err(error) = flushing.await {
             tracing::error!(%error, "the access log's task ended early");
         }

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName};
 
 use crate::admit::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use crate::exchange::{Exchange, OwnLines};
-use crate::identity::{TRACEPARENT, X_REQUEST_ID, traceparent};
+use crate::identity::{TRACEPARENT, X_REQUEST_ID};
 
 const VIA: HeaderName = http::header::VIA;
 
@@ -23,8 +23,13 @@ pub enum Shows {
 }
 
 /// Lines of `Forwarded`, `X-Forwarded-*`, `Via`, the request id and `traceparent` (RFC 7239, RFC 9110
-/// §7.6.3); what `fields` say of the same is taken out of them.
-pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) -> OwnLines {
+/// §7.6.3); what `fields` say of the same is taken out of them. `trace` is our place in the trace.
+pub fn introduce(
+    exchange: &Exchange,
+    shows: Shows,
+    trace: &[u8; 55],
+    fields: &mut HeaderMap,
+) -> OwnLines {
     let mut lines = OwnLines::with_capacity(USUAL_BYTES);
     let own = &mut lines;
     let client = &exchange.client;
@@ -72,8 +77,7 @@ pub fn introduce(exchange: &Exchange, shows: Shows, fields: &mut HeaderMap) -> O
         // The client's version is not in the key either.
         Shows::NoClient => set(own, fields, &VIA, |out| out.extend_from_slice(b"1.1 forebay")),
     }
-    let trace = traceparent(&exchange.head.fields, &exchange.id);
-    set(own, fields, &TRACEPARENT, |out| out.extend_from_slice(&trace));
+    set(own, fields, &TRACEPARENT, |out| out.extend_from_slice(trace));
     set(own, fields, &X_REQUEST_ID, |out| out.extend_from_slice(&exchange.id));
     lines
 }

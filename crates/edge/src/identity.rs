@@ -22,15 +22,62 @@ pub fn new_id() -> [u8; 32] {
 }
 
 /// The trace to go on with: the client's, if its `traceparent` is valid (version 00), else a new one
-/// named after the request. The parent is always ours.
-pub fn traceparent(fields: &HeaderMap, id: &[u8; 32]) -> [u8; 55] {
+/// named after the request. The parent is always ours. Whether it is sampled is for us to say only if we make
+/// spans ourselves.
+pub fn traceparent(fields: &HeaderMap, id: &[u8; 32], is_sampled: Option<bool>) -> [u8; 55] {
     let mut text = *b"00-00000000000000000000000000000000-0000000000000000-01";
     match fields.get(TRACEPARENT).map(HeaderValue::as_bytes) {
         Some(theirs) if is_valid(theirs) => text.copy_from_slice(theirs),
         _ => text[3..35].copy_from_slice(id),
     }
     hex(random() | 1, &mut text[36..52]);
+    if let Some(is_sampled) = is_sampled {
+        text[53..].copy_from_slice(if is_sampled { b"01" } else { b"00" });
+    }
     text
+}
+
+/// Where in a trace somebody else asks from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parent {
+    /// The trace.
+    pub trace: [u8; 16],
+    /// Their span.
+    pub span: [u8; 8],
+    /// Whether they make spans of it.
+    pub is_sampled: bool,
+}
+
+impl Parent {
+    /// What a request says of it, if that is valid.
+    pub fn of(fields: &HeaderMap) -> Option<Parent> {
+        Parent::read(fields.get(TRACEPARENT)?.as_bytes())
+    }
+
+    /// Reads a `traceparent`.
+    pub fn read(text: &[u8]) -> Option<Parent> {
+        if !is_valid(text) {
+            return None;
+        }
+        let flags: [u8; 1] = number(text.get(53..55)?);
+        let is_sampled = flags[0] & 1 == 1;
+        Some(Parent {
+            trace: number(text.get(3..35)?),
+            span: number(text.get(36..52)?),
+            is_sampled,
+        })
+    }
+}
+
+/// The number that hex digits are; whatever else they are is nought.
+pub fn number<const BYTES: usize>(digits: &[u8]) -> [u8; BYTES] {
+    let value = |digit: &u8| char::from(*digit).to_digit(16).unwrap_or_default();
+    let mut bytes = [0; BYTES];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
+        let whole = pair.iter().fold(0, |sum, digit| sum * 16 + value(digit));
+        *byte = u8::try_from(whole).unwrap_or_default();
+    }
+    bytes
 }
 
 /// W3C Trace Context §3.2.2: `00-` trace id `-` parent id `-` flags, lower-case hex, no id all zero.
@@ -91,10 +138,14 @@ mod tests {
         let mut fields = HeaderMap::new();
         let id = new_id();
         fields.insert(TRACEPARENT, HeaderValue::from_static(GOOD));
-        let ours = traceparent(&fields, &id);
+        let ours = traceparent(&fields, &id, None);
         assert_eq!(&ours[..36], &GOOD.as_bytes()[..36]);
         assert_ne!(&ours[36..52], &GOOD.as_bytes()[36..52], "the parent is ours");
         assert_eq!(&ours[52..], b"-00", "sampling is not ours to change");
+        assert_eq!(&traceparent(&fields, &id, Some(true))[52..], b"-01", "unless we make spans");
+        let theirs = Parent::of(&fields).expect("it is valid");
+        assert_eq!((theirs.trace[0], theirs.trace[15], theirs.is_sampled), (0x4b, 0x36, false));
+        assert_eq!(theirs.span, [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7]);
         for bad in [
             "",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
@@ -102,7 +153,8 @@ mod tests {
             "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
         ] {
             fields.insert(TRACEPARENT, HeaderValue::from_static(bad));
-            assert_eq!(&traceparent(&fields, &id)[3..35], &id, "{bad}");
+            assert_eq!(&traceparent(&fields, &id, None)[3..35], &id, "{bad}");
+            assert_eq!(Parent::of(&fields), None, "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The edge: a caching reverse proxy as a library.
 //!
 //! A request walks `listen -> admit -> route -> cache -> compress -> origin`; `pipeline` shows the
-//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`, `hashing`),
+//! whole way on one screen. Rooms import the ground (`exchange`, `http1`, `config`, `error`, `identity`, `hashing`, `trace`),
 //! never one another.
 
 pub mod access_log;
@@ -32,6 +32,9 @@ mod purge;
 pub mod route;
 mod site;
 pub mod split;
+pub mod telemetry;
+pub mod top;
+pub mod trace;
 pub mod traffic;
 pub mod view;
 

@@ -93,7 +93,8 @@ impl Maintenance {
         closed.map(|route| route.name.clone()).collect()
     }
 
-    fn closes(&self, config: &Config, route: &Route) -> bool {
+    /// Whether a route is closed, whoever asks.
+    pub fn closes(&self, config: &Config, route: &Route) -> bool {
         if config.maintenance.is_on || route.is_in_maintenance {
             return true;
         }

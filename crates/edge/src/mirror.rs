@@ -155,6 +155,7 @@ impl Mirror {
             affinity: ask.affinity,
             // What a mirror says is for nobody.
             hints: None,
+            span: None,
         };
         let is_personal = self.settings.is_personal;
         let fields = copy.fields_mut();

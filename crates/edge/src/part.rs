@@ -1,32 +1,42 @@
 //! Which rules take part in what becomes of a request, in sentences for `forebay cache why`.
 //!
-//! In: a site, the fields of a request, and the client's country. Out: a sentence for each rule, in the order
-//! of the rooms. The rule that decides is not here: the decision names it.
+//! In: a site, the arm of it that a request is in, the request, and the client's country. Out: a sentence for each
+//! rule, in the order of the pipeline's walk. The rule that decides is not here: the decision names it.
 
 use http::HeaderMap;
 
 use crate::cache::rules::directives::RequestDirectives;
 use crate::config::policy::{Caching, Policy, QueryRule};
-use crate::config::route::{HostRule, NamedValue, PARTS_OF_PERCENT, Route};
-use crate::edge::Site;
-use crate::exchange::Country;
+use crate::config::route::{HostRule, NamedValue, PARTS_OF_PERCENT, Route, Split, Sticky};
+use crate::edge::{Edge, Site, Snapshot};
+use crate::exchange::{Country, Exchange};
+use crate::maintenance::Closed;
+use crate::split::{Arm, Arms};
 
 /// Every rule of the route, its policy and the request that has a part.
 pub(crate) fn of(
+    (edge, snapshot): (&Edge, &Snapshot),
     site: &Site,
-    fields: &HeaderMap,
+    arm: Option<Arm>,
+    exchange: &Exchange,
     country: impl Fn() -> Option<Country>,
 ) -> Vec<String> {
     let mut parts = Vec::new();
-    route(&site.route, &mut parts);
+    matching(&site.route, &mut parts);
+    entry((edge, snapshot), site, exchange, &mut parts);
+    if let (Some(split), Some(arms), Some(arm)) = (&site.route.split, &site.arms, arm) {
+        self::split(split, arms, arm, &mut parts);
+    }
+    asking(&site.route, &mut parts);
     if let Some(policy) = site.policy() {
         self::policy(policy, country, &mut parts);
     }
-    request(site.policy(), fields, &mut parts);
+    request(site.policy(), &exchange.head.fields, &mut parts);
     parts
 }
 
-fn route(route: &Route, parts: &mut Vec<String>) {
+/// What the route takes.
+fn matching(route: &Route, parts: &mut Vec<String>) {
     let mut asks = Vec::new();
     asks.extend(route.scheme.map(|scheme| format!("scheme {}", scheme.as_str())));
     asks.extend(route.hosts.iter().map(|host| match host {
@@ -47,6 +57,16 @@ fn route(route: &Route, parts: &mut Vec<String>) {
     if route.keyed_name().is_some() {
         parts.push("the route's name is in the key: it takes only some requests for a URL".into());
     }
+}
+
+/// Who may come in, each in its turn: whatever is asked between the route and the cache is named here.
+fn entry(
+    (edge, snapshot): (&Edge, &Snapshot),
+    site: &Site,
+    exchange: &Exchange,
+    parts: &mut Vec<String>,
+) {
+    let route = &site.route;
     for rate in &route.rates {
         let does = if rate.enforces { "may refuse it" } else { "counts it and refuses nothing" };
         parts.push(format!("rate `{}` {does}", rate.name));
@@ -66,6 +86,51 @@ fn route(route: &Route, parts: &mut Vec<String>) {
             mirror.origin
         ));
     }
+    if let Some(users) = &route.basic_auth {
+        let then = if users.forwards {
+            "the origin is shown it"
+        } else {
+            "it ends at the edge, and what is stored is for all users"
+        };
+        parts.push(format!("a password for `{}` is asked for; {then}", users.realm));
+    }
+    if edge.maintenance.closes(&snapshot.config, route) {
+        let left = match edge.maintenance.stops(&snapshot.config, route, exchange) {
+            None => "this client passes",
+            Some(Closed::Wholly) => "this client gets nothing",
+            Some(Closed::ButForHits) => "this client gets what is stored",
+        };
+        parts.push(format!("the route is in maintenance: {left}"));
+    }
+}
+
+fn split(split: &Split, arms: &Arms, arm: Arm, parts: &mut Vec<String>) {
+    let shares = split.shares.iter().map(|(origin, share)| {
+        let (whole, rest) = (share / 100, share % 100);
+        let rest = if rest == 0 { String::new() } else { format!(".{rest:02}") };
+        format!("`{origin}` gets {whole}{rest} %")
+    });
+    let shares: Vec<String> = shares.collect();
+    parts.push(format!("the route is split: {}", shares.join(", ")));
+    let origin = arms.site(arm).and_then(|site| site.upstream.as_ref());
+    let name = origin.map_or("-", |origin| origin.name());
+    let by = match &split.sticky {
+        Sticky::Off => "drawn for each request".into(),
+        Sticky::Address => "by its address".into(),
+        Sticky::Cookie(name) if arm.is_new() => {
+            format!("drawn for who has no cookie `{name}` yet; another one may be drawn elsewhere")
+        }
+        Sticky::Cookie(name) => format!("by its cookie `{name}`"),
+    };
+    parts.push(format!("its arm is `{name}`, {by}"));
+    let is_apart = arms.site(arm).is_some_and(|site| site.keyed_arm.is_some());
+    if is_apart {
+        parts.push("the arm's name is in the key: arms share no stored answer".into());
+    }
+}
+
+/// What is changed of a request on its way to the origin.
+fn asking(route: &Route, parts: &mut Vec<String>) {
     if route.rewrite.is_some() {
         parts.push("the origin is asked for another path; the key has the client's".into());
     }

@@ -33,6 +33,13 @@ pub struct Arm {
     is_new: bool,
 }
 
+impl Arm {
+    /// True if the client has just been drawn into it, and is told.
+    pub fn is_new(self) -> bool {
+        self.is_new
+    }
+}
+
 impl Arms {
     /// Chooses an arm. The cookie is between the client and the edge: neither the cache nor the origin
     /// sees it, so that it makes no answer personal.

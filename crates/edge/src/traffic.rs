@@ -96,6 +96,11 @@ impl RouteTraffic {
         self.by_outcome[outcome as usize].value()
     }
 
+    /// Content that was sent.
+    pub fn content_bytes(&self) -> u64 {
+        self.content_bytes.value()
+    }
+
     /// How long requests took.
     pub fn durations(&self) -> &Histogram {
         &self.durations

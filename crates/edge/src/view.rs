@@ -2,13 +2,14 @@
 
 use forebay_signals::clock;
 use forebay_signals::journal::Entry;
-use forebay_signals::prometheus::Page;
+use forebay_signals::prometheus::{Family, Page};
 use serde::{Deserialize, Serialize};
 
 use crate::edge::{Edge, Snapshot};
 use crate::expiry::{self, Expiry};
 use crate::mirror::{self, MirrorView};
 use crate::origin::OriginView;
+pub use crate::top::{By, TopRow, TopView, What};
 use crate::traffic::Outcome;
 
 /// The edge at a glance; stable, versioned by adding fields only.
@@ -136,6 +137,11 @@ fn route_status(name: String, traffic: &crate::traffic::RouteTraffic) -> RouteSt
     }
 }
 
+/// The busiest of the last minute, at most so many rows.
+pub fn top(edge: &Edge, what: What, by: By, most: usize) -> TopView {
+    edge.top.view(&edge.traffic, what, by, most)
+}
+
 /// Ready while it takes new requests; the reason otherwise.
 pub fn readiness(edge: &Edge) -> Result<(), String> {
     if edge.drain.has_begun() {
@@ -146,6 +152,15 @@ pub fn readiness(edge: &Edge) -> Result<(), String> {
 
 /// The Prometheus text format.
 pub fn metrics(edge: &Edge) -> String {
+    page(edge).finish()
+}
+
+/// The same as families of samples.
+pub fn families(edge: &Edge) -> Vec<Family> {
+    page(edge).families()
+}
+
+fn page(edge: &Edge) -> Page {
     let mut page = Page::default();
     edge.traffic.write(&mut page);
     edge.cache.write(&mut page);
@@ -172,7 +187,8 @@ pub fn metrics(edge: &Edge) -> String {
     page.sample("forebay_edge_log_lines_lost_total", &[], edge.snapshot().log.lost());
     page.family("forebay_build_info", "gauge", "1, with the version that runs.");
     page.sample("forebay_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
-    page.finish()
+    edge.telemetry.write(&mut page);
+    page
 }
 
 fn write_listen(edge: &Edge, page: &mut Page) {

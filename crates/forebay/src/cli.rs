@@ -55,6 +55,8 @@ pub(crate) enum Verb {
     Mark(Mark),
     /// Is it serving, what does the cache do, which origin is sick?
     Status(Status),
+    /// What is asked for most, and by whom?
+    Top(crate::verbs::top::Top),
     /// Ask about stored answers, and drop them
     #[command(subcommand)]
     Cache(Cache),

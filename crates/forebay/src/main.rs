@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod client;
 mod descriptors;
+mod otel;
 mod reference;
 mod reload;
 mod report;
@@ -53,6 +54,7 @@ fn perform(cli: Cli) -> Result<ExitCode, Problem> {
             };
             verbs::status::run(&status.client.admin, show)
         }
+        Verb::Top(top) => verbs::top::run(&top),
         Verb::Cache(Cache::Why(why)) => verbs::cache::why(&why),
         Verb::Cache(Cache::Purge(purge)) => verbs::cache::purge(&purge),
         Verb::Completions(completions) => {

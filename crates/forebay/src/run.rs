@@ -10,7 +10,7 @@ use std::time::Duration;
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
 use forebay_edge::origin::child::{self, Child};
-use forebay_edge::{acme, expiry, geo};
+use forebay_edge::{acme, expiry, geo, telemetry};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -66,9 +66,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let admin = Admin::bind(&snapshot.config.admin.place).await?;
         let watched = Drain::default();
         snapshot.origins.spawn_probes(&watched);
-        spawn_warnings(&edge, &watched);
-        spawn_geo(&edge, &watched);
-        drop(tokio::spawn(acme::tend(Arc::clone(&edge), watched.clone())));
+        spawn_watches(&edge, &watched);
+        let sending = telemetry::start(&edge, &watched).map_err(|error| start_problem(&error))?;
         let manager = Manager::from_environment();
         let work = Work {
             edge: Arc::clone(&edge),
@@ -117,6 +116,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
             }
         }
         watched.begin();
+        sending.finish().await;
         desk.leave(Duration::from_secs(2)).await;
         snapshot.log.finish();
         edge.snapshot().log.finish();
@@ -124,8 +124,10 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
     })
 }
 
-/// Certificates that end soon are told until the process goes.
-fn spawn_warnings(edge: &Arc<Edge>, gone: &Drain) {
+/// What is looked after until the process goes: certificates that end, and databases that change.
+fn spawn_watches(edge: &Arc<Edge>, gone: &Drain) {
+    drop(tokio::spawn(acme::tend(Arc::clone(edge), gone.clone())));
+    spawn_geo(edge, gone);
     let (edge, gone) = (Arc::clone(edge), gone.clone());
     drop(tokio::spawn(async move { expiry::warn(&edge, &gone).await }));
 }

@@ -12,6 +12,7 @@ use forebay_edge::config::file::{
 use serde_json::{Value as Json, json};
 
 use crate::cli::Settings;
+use crate::otel;
 
 /// A config file, a certificate or an error page above this size is a mistake.
 const MOST_BYTES: u64 = 16 << 20;
@@ -30,7 +31,13 @@ pub(crate) fn load(settings: &Settings, app: Option<u16>) -> Result<Loaded, Trou
     }
     let folder = settings.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let machine = Machine { read: &read, is_folder: &Path::is_dir, folder, has_ipv6: has_ipv6() };
-    let loaded = file::read(&layers, &machine).map_err(|Problems(problems)| Trouble(problems))?;
+    let mut loaded =
+        file::read(&layers, &machine).map_err(|Problems(problems)| Trouble(problems))?;
+    let (otlp, problems) = otel::of_process();
+    for problem in problems {
+        tracing::warn!(problem, "a variable of OpenTelemetry is ignored");
+    }
+    loaded.config.otlp = otlp;
     check_the_application_is_used(settings, app, &loaded)?;
     Ok(loaded)
 }

@@ -64,10 +64,51 @@ impl Histogram {
         Duration::ZERO
     }
 
+    /// What it holds now, for whoever shows it.
+    pub fn reading(&self) -> Reading {
+        let counts = self.buckets.iter().enumerate().filter_map(|(index, bucket)| {
+            let count = bucket.load(Ordering::Relaxed);
+            (count > 0).then_some((index, count))
+        });
+        Reading { counts: counts.collect(), sum_us: self.sum_us.load(Ordering::Relaxed) }
+    }
+}
+
+/// A histogram at one moment: whatever is said of it adds up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Buckets that are not empty, in order.
+    counts: Vec<(usize, u64)>,
+    sum_us: u64,
+}
+
+impl Reading {
+    /// How many were recorded.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Sum of all durations.
+    pub fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_us)
+    }
+
     /// How many were at most `bound`, within the histogram's error.
     pub fn at_most(&self, bound: Duration) -> u64 {
-        let us = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
-        self.buckets[..=bucket_of(us)].iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+        let last = bucket_of(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX));
+        self.counts.iter().filter(|(index, _)| *index <= last).map(|(_, count)| count).sum()
+    }
+
+    /// How many came since `before`, with a duration that stands for them: the middle of their bucket.
+    pub fn since<'r>(&'r self, before: &'r Reading) -> impl Iterator<Item = (Duration, u64)> + 'r {
+        self.counts.iter().filter_map(|(index, count)| {
+            let known = before.counts.binary_search_by_key(index, |(index, _)| *index);
+            let known = known.ok().and_then(|at| before.counts.get(at)).map_or(0, |it| it.1);
+            let new = count.saturating_sub(known);
+            let lower = index.checked_sub(1).map_or(0, |index| upper_bound(index) + 1);
+            let middle = lower.midpoint(upper_bound(*index));
+            (new > 0).then_some((Duration::from_micros(middle), new))
+        })
     }
 }
 
@@ -99,6 +140,28 @@ mod tests {
             let upper = upper_bound(bucket_of(us));
             assert!(upper >= us && upper - us <= us / 8, "{us} in a bucket up to {upper}");
         }
+    }
+
+    #[test]
+    fn what_came_since_is_told_once_and_near_its_value() {
+        let histogram = Histogram::default();
+        let before = histogram.reading();
+        for us in [3, 3, 500, 70_000] {
+            histogram.record(Duration::from_micros(us));
+        }
+        let now = histogram.reading();
+        let came: Vec<_> = now.since(&before).collect();
+        for ((duration, count), (us, times)) in came.iter().zip([(3, 2), (500, 1), (70_000, 1)]) {
+            assert_eq!(*count, times);
+            let off = duration.as_micros().abs_diff(us);
+            assert!(off <= us / 16, "{duration:?} for {us} us");
+        }
+        assert_eq!(came.len(), 3);
+        histogram.record(Duration::from_micros(500));
+        let later = histogram.reading();
+        assert_eq!(later.since(&now).map(|(_, count)| count).collect::<Vec<_>>(), [1]);
+        assert_eq!((later.count(), later.at_most(Duration::from_millis(1))), (5, 4));
+        assert_eq!(later.sum(), Duration::from_micros(71_006));
     }
 
     #[test]

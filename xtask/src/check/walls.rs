@@ -40,7 +40,7 @@ const FOR_TESTS: &str = "forebay-shop";
 /// Rooms of the edge, in the order of the request's way.
 const ROOMS: [&str; 7] = ["listen", "admit", "route", "cache", "compress", "files", "origin"];
 /// What lies under the rooms: they may import it, and it imports no room.
-const GROUND: [&str; 6] = ["exchange", "http1", "config", "error", "identity", "hashing"];
+const GROUND: [&str; 7] = ["exchange", "http1", "config", "error", "identity", "hashing", "trace"];
 /// Where the edge lies.
 const EDGE: &str = "crates/edge/src/";
 

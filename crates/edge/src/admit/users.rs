@@ -123,7 +123,7 @@ impl Users {
     }
 
     /// The credentials end here, unless the settings say otherwise: what is stored is for all users.
-    fn let_in(&self, fields: &mut HeaderMap) {
+    pub fn let_in(&self, fields: &mut HeaderMap) {
         if !self.settings.forwards {
             fields.remove(AUTHORIZATION);
         }

@@ -17,10 +17,12 @@ pub mod log;
 pub mod maintenance;
 pub mod mirror;
 pub mod origin;
+pub mod otlp;
 pub mod policy;
 pub mod purge;
 pub mod rate;
 pub mod route;
+pub mod statsd;
 pub mod template;
 pub mod users;
 
@@ -55,6 +57,10 @@ pub struct Config {
     pub origins: Vec<Arc<origin::Origin>>,
     /// Access log.
     pub log: log::Log,
+    /// Traces and metrics for a collector, as the environment says it: the same until the process ends.
+    pub otlp: Option<Arc<otlp::Otlp>>,
+    /// Metrics for an agent.
+    pub statsd: statsd::Statsd,
     /// The listener for operators.
     pub admin: admin::Admin,
 }

@@ -50,9 +50,9 @@ impl Inquiry {
     }
 
     /// The sub-request: no content, and nothing of the client but what the digest holds.
-    pub(super) fn ask(&self, settings: &ForwardAuth, exchange: &Exchange) -> Ask {
+    pub(super) fn ask(&self, settings: &ForwardAuth, exchange: &Exchange, trace: &[u8; 55]) -> Ask {
         let mut fields = self.fields.clone();
-        let mut own = introduce(exchange, Shows::NoClient, &mut fields);
+        let mut own = introduce(exchange, Shows::NoClient, trace, &mut fields);
         let mut say = |name: &str, value: &[u8]| own.push(name, |out| out.extend_from_slice(value));
         let shows = |what| settings.show.contains(&what);
         if shows(Shown::Method) {
@@ -82,6 +82,7 @@ impl Inquiry {
             priority: Priority::Known,
             affinity: 0,
             hints: None,
+            span: None,
         }
     }
 }

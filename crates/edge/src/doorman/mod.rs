@@ -132,9 +132,9 @@ impl Doorman {
         Ok(known)
     }
 
-    /// The sub-request for a question.
-    pub fn question(&self, inquiry: &Inquiry, exchange: &Exchange) -> Ask {
-        inquiry.ask(&self.settings, exchange)
+    /// The sub-request for a question; `trace` is its place in the trace.
+    pub fn question(&self, inquiry: &Inquiry, exchange: &Exchange, trace: &[u8; 55]) -> Ask {
+        inquiry.ask(&self.settings, exchange, trace)
     }
 
     /// Asks, or waits for what somebody else has asked for the same. Without a ruling the settings let such

@@ -132,6 +132,7 @@ mod tests {
             priority: Priority::Known,
             affinity: 0,
             hints: None,
+            span: None,
         }
     }
 

@@ -38,6 +38,8 @@ pub use priority::Priority;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};
 
+use crate::trace::Asking;
+
 /// `Cache-Control` of what never changes under its name (RFC 8246): a year, which is for ever.
 pub const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
 
@@ -145,6 +147,8 @@ pub struct Ask {
     pub affinity: u64,
     /// Where what comes before the answer goes, if its client has a use for that.
     pub hints: Option<Hints>,
+    /// The span that it becomes, if its request is sampled.
+    pub span: Option<Box<Asking>>,
 }
 
 impl Ask {
@@ -164,6 +168,32 @@ pub fn host_of(authority: &str) -> &str {
     let last = authority.bytes().rposition(|byte| matches!(byte, b':' | b']'));
     let colon = last.filter(|at| authority.as_bytes().get(*at) == Some(&b':'));
     colon.and_then(|at| authority.get(..at)).unwrap_or(authority)
+}
+
+/// A request for tests of what is made of one: a GET of this URL, from this address.
+#[cfg(test)]
+pub(crate) fn example(url: &str, from: &str) -> Exchange {
+    let url: Uri = url.parse().expect("a URL");
+    let target = url.path_and_query().expect("a target").as_str();
+    Exchange {
+        id: [b'0'; 32],
+        client: Client {
+            peer: None,
+            address: from.parse().expect("an address"),
+            scheme: Scheme::Http,
+            server_name: None,
+        },
+        head: Head {
+            method: Method::GET,
+            uri: target.parse().expect("a target"),
+            authority: url.authority().expect("an authority").to_string(),
+            version: Version::HTTP_11,
+            fields: HeaderMap::new(),
+        },
+        body: Body::Empty,
+        upgrade: None,
+        stamps: Stamps::new(forebay_signals::clock::now()),
+    }
 }
 
 #[cfg(test)]

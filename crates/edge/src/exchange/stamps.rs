@@ -46,13 +46,15 @@ impl Room {
 pub struct Stamps {
     began: Instant,
     is_read: bool,
+    /// The request becomes a span.
+    pub is_traced: bool,
     left_us: [Option<u32>; Room::ALL.len()],
 }
 
 impl Stamps {
     /// Starts at `now`.
     pub fn new(now: Instant) -> Stamps {
-        Stamps { began: now, is_read: true, left_us: [None; Room::ALL.len()] }
+        Stamps { began: now, is_read: true, is_traced: false, left_us: [None; Room::ALL.len()] }
     }
 
     /// Nobody will read the stamps of single rooms: the clock need not be asked for them.

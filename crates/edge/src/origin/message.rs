@@ -366,6 +366,7 @@ mod tests {
             priority: crate::exchange::Priority::default(),
             affinity: 0,
             hints: None,
+            span: None,
         };
         let outgoing = Outgoing::new(ask, None).expect("lawful");
         let mut head = Vec::new();

@@ -100,6 +100,7 @@ async fn ask(upstream: &Arc<Upstream>) -> String {
         priority: Priority::default(),
         affinity: 0,
         hints: None,
+        span: None,
     };
     let answer = upstream.fetch(ask).await.expect("an answer");
     let content = answer.body.collect().await.expect("whole content").to_bytes();

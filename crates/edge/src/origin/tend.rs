@@ -163,6 +163,7 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
         priority: Priority::default(),
         affinity: 0,
         hints: None,
+        span: None,
     };
     let mut outgoing = Outgoing::new(ask, None)?;
     let status = match protocol {

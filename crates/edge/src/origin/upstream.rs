@@ -175,17 +175,24 @@ impl Upstream {
     /// poll, and boxed: every future around this one would be larger by it, and is copied into its box.
     pub fn fetch(
         self: &Arc<Self>,
-        ask: Ask,
+        mut ask: Ask,
     ) -> impl Future<Output = Result<Answer, Error>> + Send + use<'_> {
         self.running.counts.requests.increment();
         self.running.budget.earn(self.settings.retry_budget_percent);
         let priority = ask.priority;
+        let mut span = ask.span.take();
+        if let Some(span) = &mut span {
+            span.begin(&ask.method, &ask.uri, self.name());
+        }
         let walk = self.walk(ask);
         async move {
             let answer = match walk {
-                Ok(mut walk) => walk.run().await.map(|reply| walk.answer(reply)),
+                Ok(mut walk) => walk.run(span.as_deref_mut()).await.map(|reply| walk.answer(reply)),
                 Err(error) => Err(error),
             };
+            if let Some(span) = span {
+                (*span).end(answer.as_ref().map(|answer| answer.status));
+            }
             self.note(priority, &answer);
             if let Err(error) = &answer {
                 self.running.counts.failure(error.kind());

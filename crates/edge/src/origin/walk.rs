@@ -14,6 +14,7 @@ use super::upload::Sender;
 use super::upstream::{Ticket, Upstream};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
+use crate::trace::Asking;
 
 /// A request, and what became of it so far.
 pub(super) struct Walk<'a> {
@@ -62,7 +63,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    pub(super) async fn run(&mut self) -> Result<Reply, Error> {
+    pub(super) async fn run(&mut self, mut span: Option<&mut Asking>) -> Result<Reply, Error> {
         let settings = &self.upstream.settings;
         let Some(mut member) = self.upstream.choose(self.affinity, &[], self.began) else {
             return Err(Error::new(ErrorKind::OriginUnavailable, "no server may be asked"));
@@ -71,6 +72,10 @@ impl<'a> Walk<'a> {
         loop {
             self.ticket.sit(member);
             self.tries_left = self.tries_left.saturating_sub(1);
+            if let Some(span) = &mut span {
+                let server = self.ticket.server();
+                span.tries(server.scheme(), &server.label);
+            }
             let to = Try {
                 server: &self.upstream.members[member].server,
                 settings,

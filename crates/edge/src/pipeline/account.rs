@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_signals::clock;
@@ -15,6 +16,8 @@ use crate::access_log::{AccessLog, Record};
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::Error;
 use crate::exchange::{Answer, Body, BoxedBody, Exchange};
+use crate::top::{self, Seen};
+use crate::trace::{Over, Tracer};
 use crate::traffic::RouteTraffic;
 
 /// Status of a request whose client left before there was an answer: no answer has it, and operators know
@@ -49,7 +52,8 @@ pub(super) fn keep(
             let site = site.map(|site| &**site);
             let exchange = exchange.borrow();
             let account = Account { exchange, notes: &notes, status, site };
-            return account.write(traffic, Some(&snapshot.log), bytes, Ended::Whole);
+            let tracer = edge.telemetry.tracer.as_deref();
+            return account.write(traffic, (Some(&snapshot.log), tracer), bytes, Ended::Whole);
         }
     };
     let ticket = Ticket::new(edge, snapshot, exchange.into(), notes, status);
@@ -114,14 +118,27 @@ struct Account<'a> {
 }
 
 impl Account<'_> {
-    fn write(&self, traffic: &RouteTraffic, log: Option<&AccessLog>, bytes: u64, ended: Ended) {
+    fn write(
+        &self,
+        traffic: &RouteTraffic,
+        (log, tracer): (Option<&AccessLog>, Option<&Tracer>),
+        bytes: u64,
+        ended: Ended,
+    ) {
         let total = clock::now().saturating_duration_since(self.exchange.began());
         traffic.record(self.status, self.notes.outcome, bytes, total);
+        let (exchange, site, outcome) = (self.exchange, self.site, self.notes.outcome);
+        top::saw(&Seen { exchange, site, outcome, bytes });
         if let Some(arm) = self.notes.arm {
             let arms = self.site.and_then(|site| site.arms.as_deref());
             if let Some(site) = arms.and_then(|arms| arms.site(arm)) {
                 site.traffic.record(self.status, self.notes.outcome, bytes, total);
             }
+        }
+        if exchange.stamps.is_traced
+            && let Some(tracer) = tracer
+        {
+            self.trace(tracer, bytes, total, ended);
         }
         let Some(log) = log.filter(|log| log.is_on()) else { return };
         log.write(&Record {
@@ -134,6 +151,21 @@ impl Account<'_> {
             is_whole: ended == Ended::Whole,
         });
     }
+
+    /// Apart and never inlined: most requests are not traced.
+    #[cold]
+    #[inline(never)]
+    fn trace(&self, tracer: &Tracer, bytes: u64, total: Duration, ended: Ended) {
+        tracer.server(&Over {
+            exchange: self.exchange,
+            route: self.site.map_or("-", |site| &site.route.name),
+            status: self.status,
+            outcome: self.notes.outcome.label(),
+            bytes,
+            total,
+            is_whole: ended == Ended::Whole,
+        });
+    }
 }
 
 /// All that the account needs when the last byte has gone.
@@ -141,6 +173,7 @@ struct Ticket {
     traffic: Arc<RouteTraffic>,
     site: Option<Arc<Site>>,
     log: Option<AccessLog>,
+    tracer: Option<Arc<Tracer>>,
     exchange: Box<Exchange>,
     notes: Notes,
     status: u16,
@@ -157,14 +190,15 @@ impl Ticket {
         let site = notes.site.and_then(|index| snapshot.sites.get(index)).cloned();
         let traffic = site.as_ref().map_or_else(|| edge.traffic.none(), |site| &site.traffic);
         let log = snapshot.log.is_on().then(|| snapshot.log.clone());
-        Ticket { traffic: Arc::clone(traffic), site, log, exchange, notes, status }
+        let tracer = edge.telemetry.tracer.clone().filter(|_| exchange.stamps.is_traced);
+        Ticket { traffic: Arc::clone(traffic), site, log, tracer, exchange, notes, status }
     }
 
     fn write(&self, bytes: u64, ended: Ended) {
         let site = self.site.as_deref();
         let (exchange, notes, status) = (&self.exchange, &self.notes, self.status);
         let account = Account { exchange, notes, status, site };
-        account.write(&self.traffic, self.log.as_ref(), bytes, ended);
+        account.write(&self.traffic, (self.log.as_ref(), self.tracer.as_deref()), bytes, ended);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::closing::{Notes, refusal};
+use super::pass::trace_of;
 use super::{Way, Work, inside};
 use crate::cache::status::CacheStatus;
 use crate::config::route::Action;
@@ -47,7 +48,7 @@ pub(super) async fn wait(
     }
     // Whoever waits here counts among those in the rooms.
     let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight)?;
-    let ask = doorman.question(&inquiry, exchange);
+    let ask = doorman.question(&inquiry, exchange, &trace_of(edge, exchange));
     let ruling = doorman.ask(inquiry, ask, &edge.journal).await?;
     exchange.leave(Room::Admit);
     drop(seat);

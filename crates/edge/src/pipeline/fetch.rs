@@ -463,6 +463,8 @@ fn unconditional(ask: &Ask) -> Ask {
         priority: ask.priority,
         affinity: ask.affinity,
         hints: ask.hints.clone(),
+        // One span for both.
+        span: None,
     }
 }
 

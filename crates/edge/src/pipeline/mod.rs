@@ -53,7 +53,10 @@ impl Handler for Pipeline {
         let edge = &self.0;
         let snapshot = edge.current();
         exchange.id = identity::new_id();
-        if !snapshot.log.is_on() {
+        if let Some(tracer) = &edge.telemetry.tracer {
+            tracer.meet(&mut exchange);
+        }
+        if !snapshot.log.is_on() && !exchange.stamps.is_traced {
             exchange.stamps.only_the_beginning();
         }
         let mut notes = Notes::default();
@@ -69,6 +72,9 @@ impl Handler for Pipeline {
     fn refuse(&self, mut exchange: Exchange, error: Error) -> Answer {
         let snapshot = self.0.current();
         exchange.id = identity::new_id();
+        if let Some(tracer) = &self.0.telemetry.tracer {
+            tracer.meet(&mut exchange);
+        }
         let status = CacheStatus::own().because(error.facts().label);
         let notes = Notes { status, ..Notes::default() };
         let mut answer = refusal(&snapshot, &exchange, &notes, &error);

@@ -21,8 +21,10 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Exchange, OwnLines, Priority, Room};
 use crate::forward::{Shows, introduce};
 use crate::geo::{self, ShownPlace};
+use crate::identity::traceparent;
 use crate::origin::Upstream;
 use crate::route;
+use crate::trace::Asking;
 use crate::traffic::Outcome;
 
 /// What of the request the origin is shown.
@@ -116,6 +118,13 @@ pub(super) fn is_known(fields: &HeaderMap) -> bool {
     fields.contains_key(COOKIE) || fields.contains_key(AUTHORIZATION)
 }
 
+/// Where in its trace whoever is asked for this request stands.
+pub(super) fn trace_of(edge: &Edge, exchange: &Exchange) -> [u8; 55] {
+    let tracer = edge.telemetry.tracer.as_ref();
+    let is_sampled = tracer.map(|_| exchange.stamps.is_traced);
+    traceparent(&exchange.head.fields, &exchange.id, is_sampled)
+}
+
 /// The question for the origin, without content.
 pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how: How) -> Ask {
     let Goal { uri, hints } = goal;
@@ -135,7 +144,9 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how
     }
     crate::compress::toward_origin(&mut fields);
     sendfile::announce(site, &mut fields);
-    let mut own = introduce(exchange, shows, &mut fields);
+    let tracer = edge.telemetry.tracer.as_ref().filter(|_| exchange.stamps.is_traced);
+    let trace = trace_of(edge, exchange);
+    let mut own = introduce(exchange, shows, &trace, &mut fields);
     locate(edge, exchange, place, (&mut fields, &mut own));
     let affinity = site.upstream.as_ref().map_or(0, |upstream| upstream.affinity(exchange, &uri));
     let mut ask = Ask {
@@ -149,6 +160,7 @@ pub(super) fn ask(edge: &Edge, site: &Site, exchange: &Exchange, goal: Goal, how
         priority,
         affinity,
         hints,
+        span: tracer.map(|it| Box::new(Asking::new(it, exchange, &trace))),
     };
     if !site.route.request_fields.is_empty() {
         route::edit(&site.route.request_fields, ask.fields_mut());

@@ -152,6 +152,7 @@ pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
         priority: Priority::default(),
         affinity: 0,
         hints: None,
+        span: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The whole way on real sockets: client, edge, origin.
 
+mod collector;
 mod early;
 mod encodings;
 mod ending;
@@ -21,8 +22,10 @@ mod maintenance;
 mod mirrored;
 mod misdirected;
 mod mmdb;
+mod otlp;
 mod parts;
 mod personal;
+mod protobuf;
 mod purging;
 mod rates;
 mod reloading;
@@ -33,6 +36,7 @@ mod sharing;
 mod shedding;
 mod signed;
 mod split;
+mod statsd;
 mod streaming;
 mod support;
 mod throttled;

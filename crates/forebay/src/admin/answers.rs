@@ -8,7 +8,7 @@ use bytes::Bytes;
 use forebay_edge::act;
 use forebay_edge::edge::Edge;
 use forebay_edge::exchange::{Answer, Exchange, host_of};
-use forebay_edge::view;
+use forebay_edge::view::{self, By, What};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -93,7 +93,10 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         return Err(refuse(StatusCode::MISDIRECTED_REQUEST, "ask by address or as localhost"));
     }
     match path.as_str() {
-        "/healthz" | "/readyz" | "/metrics" | "/status" | "/journal" if !is_read => {
+        "/healthz" | "/readyz" | "/metrics" | "/status" | "/journal" | "/top/routes"
+        | "/top/keys" | "/top/clients"
+            if !is_read =>
+        {
             Err(method(HeaderValue::from_static("GET, HEAD")))
         }
         "/healthz" => Ok(text("ok\n")),
@@ -109,6 +112,9 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
             Ok(text(view::metrics(&desk.edge)).with(CONTENT_TYPE, kind))
         }
         "/status" => Ok(data(&view::status(&desk.edge))),
+        "/top/routes" => top(desk, What::Routes, exchange.head.uri.query()).map_err(unfit),
+        "/top/keys" => top(desk, What::Keys, exchange.head.uri.query()).map_err(unfit),
+        "/top/clients" => top(desk, What::Clients, exchange.head.uri.query()).map_err(unfit),
         "/journal" => Ok(data(&desk.edge.journal.newest(100))),
         "/reload" | "/mark" | "/maintenance" | "/cache/purge" | "/cache/why"
             if exchange.head.method != Method::POST =>
@@ -139,6 +145,27 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
         }
         _ => Err(refuse(StatusCode::NOT_FOUND, "no such page; see `forebay status --help`")),
     }
+}
+
+/// Rows of `/top/…` where the question does not say how many.
+const TOP_ROWS: usize = 20;
+
+/// `by=requests|bytes|misses` and `rows=N`.
+fn top(desk: &Desk, what: What, query: Option<&str>) -> Result<Answer, &'static str> {
+    let (mut by, mut rows) = (By::Requests, TOP_ROWS);
+    for part in query.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part {
+            "by=requests" => by = By::Requests,
+            "by=bytes" => by = By::Bytes,
+            "by=misses" => by = By::Misses,
+            part => {
+                let number = part.strip_prefix("rows=").and_then(|rows| rows.parse().ok());
+                rows = number
+                    .ok_or("ask with `by=requests`, `by=bytes` or `by=misses`, and `rows=N`")?;
+            }
+        }
+    }
+    Ok(data(&view::top(&desk.edge, what, by, rows)))
 }
 
 /// The question is understood and asks for what cannot be.

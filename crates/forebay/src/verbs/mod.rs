@@ -8,3 +8,4 @@ pub(crate) mod mark;
 pub(crate) mod reload;
 pub(crate) mod run;
 pub(crate) mod status;
+pub(crate) mod top;

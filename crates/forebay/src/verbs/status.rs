@@ -44,14 +44,19 @@ pub(crate) fn run(admin: &str, show: Show) -> Result<ExitCode, Problem> {
             report::data(&text);
             return Ok(ExitCode::SUCCESS);
         }
-        // Home, text with the rest of each line cleared, the rest of the screen cleared. Lines that are too
-        // long are cut at the edge of the screen, or each of them would push the others down.
-        let text = text.replace('\n', "\x1b[K\n");
-        let clear = if before.is_none() { "\x1b[2J" } else { "" };
-        report::data(&format!("{clear}\x1b[H\x1b[?7l{text}\x1b[?7h\x1b[J"));
+        redraw(&text, before.is_none());
         before = Some(now);
         clock::block_for(EVERY);
     }
+}
+
+/// Puts a screen in place of the one before.
+pub(super) fn redraw(text: &str, is_first: bool) {
+    // Home, text with the rest of each line cleared, the rest of the screen cleared. Lines that are too
+    // long are cut at the edge of the screen, or each of them would push the others down.
+    let text = text.replace('\n', "\x1b[K\n");
+    let clear = if is_first { "\x1b[2J" } else { "" };
+    report::data(&format!("{clear}\x1b[H\x1b[?7l{text}\x1b[?7h\x1b[J"));
 }
 
 /// One screen. With `before`, counts per second; without, since the start.
@@ -301,7 +306,7 @@ fn count(number: u64, of: &str) -> String {
 }
 
 /// Whole numbers from ten on; below, a visitor now and then shall show.
-fn rate(requests: u64, seconds: u64) -> String {
+pub(super) fn rate(requests: u64, seconds: u64) -> String {
     let tenths = 10 * requests / seconds;
     if tenths >= 100 {
         return (tenths / 10).to_string();
@@ -332,7 +337,7 @@ fn micros(us: u64) -> String {
     }
 }
 
-fn bytes(n: u64) -> String {
+pub(super) fn bytes(n: u64) -> String {
     match n {
         0..1024 => format!("{n} B"),
         1024..1_048_576 => format!("{} KiB", n >> 10),

@@ -3,7 +3,10 @@
 mod acme;
 #[path = "../../../edge/tests/acme/authority.rs"]
 mod authority;
+mod busiest;
+mod collected;
 mod demo;
+mod explained;
 mod live;
 mod managed;
 mod metrics;

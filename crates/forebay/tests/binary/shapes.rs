@@ -52,18 +52,19 @@ fn json_of_every_reading_verb_keeps_its_shape() {
     let bad = running.path("bad.toml");
     write(&bad, "[cache]\nmemry = 1\n");
     let bad = bad.to_string_lossy().into_owned();
-    let verbs: [(&str, &[&str]); 7] = [
+    let verbs: [(&str, &[&str]); 8] = [
         ("status", &["status", "--json"]),
         ("cache-why-hit", &["cache", "why", "http://shop.example/a", "--json"]),
         ("cache-why-miss", &["cache", "why", "http://shop.example/b", "--json"]),
         ("cache-purge", &["cache", "purge", "http://shop.example/a", "--dry-run", "--json"]),
         ("check", &["check", "--json", "--config", &name]),
         ("check-refused", &["check", "--json", "--config", &bad]),
+        ("top", &["top", "routes", "--json"]),
         ("version", &["version", "--json"]),
     ];
     let mut text = String::new();
     for (title, words) in verbs {
-        let asks = matches!(words[0], "status" | "cache");
+        let asks = matches!(words[0], "status" | "cache" | "top");
         let got = if asks { running.operate(words) } else { outcome(words) };
         let value: Value = serde_json::from_str(&got.data)
             .unwrap_or_else(|error| panic!("{title} is no JSON ({error}): {got:?}"));

@@ -19,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn forebay(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("FOREBAY_") {
+        let name_of = name.to_string_lossy();
+        if name_of.starts_with("FOREBAY_") || name_of.starts_with("OTEL_") {
             command.env_remove(name);
         }
     }

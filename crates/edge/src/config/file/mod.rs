@@ -27,6 +27,7 @@ mod routes;
 mod setting;
 mod shadow;
 mod splits;
+mod statsd;
 mod terms;
 mod users;
 
@@ -121,6 +122,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
     let purge = purge::read(&mut reader);
     let compress = rooms::compress(&mut reader);
     let log = rooms::log(&mut reader);
+    let statsd = statsd::read(&mut reader);
     let admin = rooms::admin(&mut reader);
     let policies = policies::read(&mut reader);
     let rates = rates::read(&mut reader);
@@ -156,6 +158,8 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
         compress,
         origins,
         log,
+        otlp: None,
+        statsd,
         admin,
     };
     Ok(Loaded { config, values })

@@ -8,6 +8,7 @@ mod origins;
 mod rates;
 mod rooms;
 mod routes;
+mod statsd;
 
 pub use acme::ACME;
 pub use forward_auth::{BASIC_AUTH, FORWARD_AUTH, MIRROR};
@@ -17,6 +18,7 @@ pub use origins::{ORIGIN, PROBE, SERVER};
 pub use rates::RATE;
 pub use rooms::{ADMIN, ADMIT, CACHE, CERTIFICATE, COMPRESS, LISTEN, LOG, PURGE};
 pub use routes::{ANSWER, FIELDS, FILES, POLICY, QUERY, REDIRECT, ROUTE};
+pub use statsd::STATSD;
 
 /// A section of the config file, or a table within one.
 #[derive(Debug)]
@@ -47,7 +49,7 @@ pub struct Key {
 }
 
 /// All of them, in the order of the way.
-pub const SECTIONS: [&Section; 25] = [
+pub const SECTIONS: [&Section; 26] = [
     &LISTEN,
     &CERTIFICATE,
     &ACME,
@@ -72,5 +74,6 @@ pub const SECTIONS: [&Section; 25] = [
     &SERVER,
     &PROBE,
     &LOG,
+    &STATSD,
     &ADMIN,
 ];

@@ -1,0 +1,88 @@
+//! What a collector gets of a running edge that the environment tells where it is.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use super::support::{Origin, Running, config};
+
+type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
+
+/// Keeps heads and contents of all messages.
+fn collector() -> (u16, Got) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("bound").port();
+    let got = Got::default();
+    let kept = Arc::clone(&got);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let kept = Arc::clone(&kept);
+            std::thread::spawn(move || drop(keep(stream, &kept)));
+        }
+    });
+    (port, got)
+}
+
+fn keep(mut stream: TcpStream, kept: &Got) -> std::io::Result<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.extend_from_slice(&byte);
+        }
+        let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.and_then(|it| it.parse().ok()).expect("a length");
+        let mut content = vec![0; length];
+        stream.read_exact(&mut content)?;
+        kept.lock().expect("no panic").push((head, content));
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")?;
+    }
+}
+
+fn has(content: &[u8], text: &str) -> bool {
+    content.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[test]
+fn the_variables_of_opentelemetry_lead_to_a_collector_and_the_end_waits_for_the_last_of_it() {
+    let origin = Origin::start();
+    let (port, got) = collector();
+    let endpoint = format!("http://localhost:{port}/base");
+    let running = Running::with_config_and(
+        &config(&origin, ""),
+        &[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint),
+            ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=one%2Ctwo"),
+            ("OTEL_SERVICE_NAME", "front-of-test"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment=test"),
+            // Longer than the test: what comes, comes at the end.
+            ("OTEL_BSP_SCHEDULE_DELAY", "600000"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "600000"),
+            ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ],
+    );
+    let mut ids = String::new();
+    for _ in 0..3 {
+        let answer = running.get("/a");
+        let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: "));
+        writeln!(ids, "{}", id.expect("an id")).expect("a String takes everything");
+    }
+    assert!(got.lock().expect("no panic").is_empty());
+    assert!(running.said.contains("OTEL_TRACES_SAMPLER is `sometimes`"), "{}", running.said);
+    running.signal("TERM");
+    assert!(running.end().success());
+    let got = got.lock().expect("no panic");
+    let paths: Vec<&str> = got.iter().filter_map(|(head, _)| head.split(' ').nth(1)).collect();
+    assert_eq!(paths.len(), 2, "{paths:?}");
+    for path in ["/base/v1/traces", "/base/v1/metrics"] {
+        let found = got.iter().find(|(head, _)| head.starts_with(&format!("post {path} ")));
+        let (head, content) = found.unwrap_or_else(|| panic!("no {path} in {paths:?}"));
+        assert!(head.contains("\r\napi-key: one,two\r\n"), "{head}");
+        assert!(has(content, "front-of-test") && has(content, "deployment.environment"));
+        let is_traces = path.ends_with("traces");
+        assert!(ids.lines().all(|id| has(content, id) == is_traces), "{path}");
+    }
+}
