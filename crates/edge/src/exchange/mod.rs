@@ -124,6 +124,35 @@ impl Exchange {
     }
 }
 
+impl From<&mut Exchange> for Box<Exchange> {
+    /// Takes it and leaves an empty one behind: few have to keep it, and only those pay for moving it.
+    fn from(exchange: &mut Exchange) -> Box<Exchange> {
+        let stamps = Stamps::new(exchange.began());
+        let client = Client {
+            peer: None,
+            address: exchange.client.address,
+            scheme: exchange.client.scheme,
+            server_name: None,
+        };
+        let head = Head {
+            method: Method::default(),
+            uri: Uri::default(),
+            authority: String::new(),
+            version: exchange.head.version,
+            fields: HeaderMap::new(),
+        };
+        let empty = Exchange {
+            id: exchange.id,
+            client,
+            head,
+            body: Body::Empty,
+            upgrade: None,
+            stamps,
+        };
+        Box::new(std::mem::replace(exchange, empty))
+    }
+}
+
 /// What the edge asks an origin, framing aside: `origin` puts Host and hop-by-hop fields in itself.
 #[derive(Debug)]
 pub struct Ask {
