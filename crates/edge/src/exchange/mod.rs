@@ -141,14 +141,8 @@ impl From<&mut Exchange> for Box<Exchange> {
             version: exchange.head.version,
             fields: HeaderMap::new(),
         };
-        let empty = Exchange {
-            id: exchange.id,
-            client,
-            head,
-            body: Body::Empty,
-            upgrade: None,
-            stamps,
-        };
+        let empty =
+            Exchange { id: exchange.id, client, head, body: Body::Empty, upgrade: None, stamps };
         Box::new(std::mem::replace(exchange, empty))
     }
 }
