@@ -143,19 +143,14 @@ impl Mirror {
 
     fn copy(&self, ask: &Ask, body: Body) -> Ask {
         let mut copy = Ask {
-            method: ask.method.clone(),
-            uri: ask.uri.clone(),
-            authority: ask.authority.clone(),
             fields: ask.fields.clone(),
             own: ask.own.clone(),
             body,
-            upgrade: None,
             // An overloaded mirror is not worth a request of anybody.
             priority: Priority::Covered,
             affinity: ask.affinity,
             // What a mirror says is for nobody.
-            hints: None,
-            span: None,
+            ..Ask::new(ask.method.clone(), ask.uri.clone(), ask.authority.as_str())
         };
         let is_personal = self.settings.is_personal;
         let fields = copy.fields_mut();

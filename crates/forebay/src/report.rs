@@ -5,6 +5,8 @@ use std::fmt;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use forebay_edge::error::with_causes;
+
 /// A number of things, as a person says it.
 pub(crate) fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
@@ -75,10 +77,8 @@ impl Problem {
     /// The same without the word in front, for somebody else to report.
     pub(crate) fn sentence(&self) -> String {
         let mut text = self.what.clone();
-        let mut why = self.why.as_deref().map(|why| why as &dyn StdError);
-        while let Some(level) = why {
-            text = text + ": " + &level.to_string();
-            why = level.source();
+        if let Some(why) = &self.why {
+            text = text + ": " + &with_causes(&**why);
         }
         match &self.hint {
             Some(hint) => text + "\n\nhint: " + hint,

@@ -5,7 +5,7 @@ use http::header::{COOKIE, ORIGIN, REFERER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::config::forward_auth::{ForwardAuth, Shown};
-use crate::exchange::{Ask, Body, Exchange, Priority, cookies};
+use crate::exchange::{Ask, Exchange, Priority, cookies};
 use crate::forward::{Shows, introduce};
 
 /// A question, by the digest of what it says.
@@ -72,17 +72,10 @@ impl Inquiry {
             say("x-real-ip", address.as_bytes());
         }
         Ask {
-            method: Method::GET,
-            uri: settings.path.clone(),
-            authority: exchange.head.authority.clone(),
             fields,
             own,
-            body: Body::Empty,
-            upgrade: None,
             priority: Priority::Known,
-            affinity: 0,
-            hints: None,
-            span: None,
+            ..Ask::new(Method::GET, settings.path.clone(), exchange.head.authority.as_str())
         }
     }
 }

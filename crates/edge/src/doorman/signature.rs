@@ -112,7 +112,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method};
 
     use super::*;
-    use crate::exchange::{Body, OwnLines, Priority};
+    use crate::exchange::OwnLines;
 
     fn ask(fields: &[(&'static str, &'static str)]) -> Ask {
         let mut map = HeaderMap::new();
@@ -122,17 +122,9 @@ mod tests {
         let mut own = OwnLines::default();
         own.push(HOST, |out| out.extend_from_slice(b"shop.example"));
         Ask {
-            method: Method::GET,
-            uri: "/a%20b?x=1".parse().expect("a target"),
-            authority: "shop.example".into(),
             fields: map,
             own,
-            body: Body::Empty,
-            upgrade: None,
-            priority: Priority::Known,
-            affinity: 0,
-            hints: None,
-            span: None,
+            ..Ask::new(Method::GET, "/a%20b?x=1".parse().expect("a target"), "shop.example")
         }
     }
 

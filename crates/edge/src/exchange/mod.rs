@@ -175,6 +175,23 @@ pub struct Ask {
 }
 
 impl Ask {
+    /// A question without fields and content.
+    pub fn new(method: Method, uri: Uri, authority: impl Into<String>) -> Ask {
+        Ask {
+            method,
+            uri,
+            authority: authority.into(),
+            fields: HeaderMap::new(),
+            own: OwnLines::default(),
+            body: Body::Empty,
+            upgrade: None,
+            priority: Priority::default(),
+            affinity: 0,
+            hints: None,
+            span: None,
+        }
+    }
+
     /// All fields as a map, to change them: `own` is moved into it.
     pub fn fields_mut(&mut self) -> &mut HeaderMap {
         let own: bytes::Bytes = std::mem::take(&mut self.own).into();

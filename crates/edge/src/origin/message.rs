@@ -350,9 +350,6 @@ mod tests {
     fn a_head_is_written_with_framing_of_ours_alone() {
         let body = Body::from("hello");
         let ask = Ask {
-            method: Method::POST,
-            uri: Uri::from_static("/a?b"),
-            authority: "shop.example".into(),
             fields: fields(&[
                 ("content-length", "99"),
                 ("transfer-encoding", "chunked"),
@@ -360,13 +357,8 @@ mod tests {
                 ("connection", "close"),
                 ("x-mine", "kept"),
             ]),
-            own: OwnLines::default(),
             body,
-            upgrade: None,
-            priority: crate::exchange::Priority::default(),
-            affinity: 0,
-            hints: None,
-            span: None,
+            ..Ask::new(Method::POST, Uri::from_static("/a?b"), "shop.example")
         };
         let outgoing = Outgoing::new(ask, None).expect("lawful");
         let mut head = Vec::new();

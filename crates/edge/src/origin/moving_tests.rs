@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::{Origins, Upstream};
 use crate::config::origin::{Address, Origin, Server};
-use crate::exchange::{Ask, Body, OwnLines, Priority};
+use crate::exchange::Ask;
 
 /// A server that answers with its name, and how many of its connections are open.
 struct Place {
@@ -89,19 +89,7 @@ fn before(host: &str, port: u16) -> (Origins, Arc<Upstream>) {
 }
 
 async fn ask(upstream: &Arc<Upstream>) -> String {
-    let ask = Ask {
-        method: Method::GET,
-        uri: Uri::from_static("/"),
-        authority: "shop.example".into(),
-        fields: HeaderMap::new(),
-        own: OwnLines::default(),
-        body: Body::Empty,
-        upgrade: None,
-        priority: Priority::default(),
-        affinity: 0,
-        hints: None,
-        span: None,
-    };
+    let ask = Ask::new(Method::GET, Uri::from_static("/"), "shop.example");
     let answer = upstream.fetch(ask).await.expect("an answer");
     let content = answer.body.collect().await.expect("whole content").to_bytes();
     String::from_utf8_lossy(&content).into_owned()

@@ -17,6 +17,7 @@ use super::health::Health;
 use super::pool::Pool;
 use super::tls::{self, Secure};
 use crate::config::origin::{self as settings, Address, Speaks, Tls};
+use crate::error::with_causes;
 
 /// What makes a server the same one after a reload: it keeps health and connections then.
 #[derive(PartialEq, Eq)]
@@ -131,15 +132,4 @@ impl Server {
     pub(super) fn last_error(&self) -> Option<LastError> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
-
-fn with_causes(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

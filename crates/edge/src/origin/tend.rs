@@ -19,7 +19,7 @@ use super::server::Server;
 use super::upstream::Upstream;
 use crate::config::origin::{Address, Probe};
 use crate::error::{Error, ErrorKind};
-use crate::exchange::{Ask, Body, OwnLines, Priority};
+use crate::exchange::Ask;
 
 /// Shortest time between two rounds of one task, whatever the settings say.
 const SHORTEST: Duration = Duration::from_millis(10);
@@ -151,20 +151,7 @@ async fn ask(server: &Server, probe: &Probe, host: Option<String>) -> Result<(),
     let bad = |_| Error::new(ErrorKind::Internal, "the probe's path is no URI");
     let uri = Uri::try_from(probe.path.as_str()).map_err(bad)?;
     let fields = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static("forebay-probe"))]);
-    let own = OwnLines::default();
-    let ask = Ask {
-        method: Method::GET,
-        uri,
-        authority,
-        fields,
-        own,
-        body: Body::Empty,
-        upgrade: None,
-        priority: Priority::default(),
-        affinity: 0,
-        hints: None,
-        span: None,
-    };
+    let ask = Ask { fields, ..Ask::new(Method::GET, uri, authority) };
     let mut outgoing = Outgoing::new(ask, None)?;
     let status = match protocol {
         Protocol::Http1 => {

@@ -30,7 +30,7 @@ use crate::compress::encoded_fields;
 use crate::config::cache::Visibility;
 use crate::edge::{Edge, Site};
 use crate::error::Error;
-use crate::exchange::{Answer, Ask, Body, Encoding, Exchange};
+use crate::exchange::{Answer, Ask, Encoding, Exchange};
 
 /// For how long a key whose answer could not be shared makes nobody wait (hit-for-miss).
 pub(super) const PASS_FOR: Duration = Duration::from_secs(30);
@@ -453,18 +453,13 @@ fn unconditional(ask: &Ask) -> Ask {
     let mut fields = ask.fields.clone();
     strip_conditions(&mut fields);
     Ask {
-        method: Method::GET,
-        uri: ask.uri.clone(),
-        authority: ask.authority.clone(),
         fields,
         own: ask.own.clone(),
-        body: Body::Empty,
-        upgrade: None,
         priority: ask.priority,
         affinity: ask.affinity,
         hints: ask.hints.clone(),
         // One span for both.
-        span: None,
+        ..Ask::new(Method::GET, ask.uri.clone(), ask.authority.as_str())
     }
 }
 

@@ -24,7 +24,8 @@ use super::{Sent, message};
 use crate::config::origin::{Address, Origin, Server, Speaks, Tls};
 use crate::config::otlp::{Collector, Metrics, Otlp, Traces};
 use crate::edge::Edge;
-use crate::exchange::{Answer, Ask, Body, OwnLines, Priority};
+use crate::error::with_causes;
+use crate::exchange::{Answer, Ask, Body};
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::view;
 
@@ -142,17 +143,9 @@ impl Exporter {
             fields.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         let ask = Ask {
-            method: Method::POST,
-            uri,
-            authority: format!("{host}:{port}"),
             fields,
-            own: OwnLines::default(),
             body: Body::from(content),
-            upgrade: None,
-            priority: Priority::default(),
-            affinity: 0,
-            hints: None,
-            span: None,
+            ..Ask::new(Method::POST, uri, format!("{host}:{port}"))
         };
         let answer =
             self.upstream.fetch(ask).await.map_err(|error| for_now(with_causes(&error)))?;
@@ -359,14 +352,4 @@ fn retry_after(value: &HeaderValue) -> Option<Duration> {
 fn spread() -> u64 {
     let id = crate::identity::new_id();
     u64::from_be_bytes(crate::identity::number(&id))
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use forebay_edge::config::origin::{Address, Origin, Server};
 use forebay_edge::error::Error;
-use forebay_edge::exchange::{Answer, Ask, Body, Priority};
+use forebay_edge::exchange::{Answer, Ask, Body};
 use forebay_edge::origin::{Origins, Upstream};
 use forebay_signals::clock;
 use forebay_signals::journal::Journal;
-use http::{HeaderMap, Method, Uri};
+use http::{Method, Uri};
 use http_body::{Body as HttpBody, Frame};
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -141,19 +141,7 @@ pub(crate) async fn read_head(stream: &mut (impl tokio::io::AsyncRead + Unpin)) 
 }
 
 pub(crate) fn ask(method: Method, path: &str, body: Body) -> Ask {
-    Ask {
-        method,
-        uri: Uri::try_from(path).expect("a path"),
-        authority: "shop.example".into(),
-        fields: HeaderMap::new(),
-        own: forebay_edge::exchange::OwnLines::default(),
-        body,
-        upgrade: None,
-        priority: Priority::default(),
-        affinity: 0,
-        hints: None,
-        span: None,
-    }
+    Ask { body, ..Ask::new(method, Uri::try_from(path).expect("a path"), "shop.example") }
 }
 
 pub(crate) fn get(path: &str) -> Ask {

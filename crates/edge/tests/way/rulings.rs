@@ -9,7 +9,7 @@ use forebay_edge::config::forward_auth::ForwardAuth;
 use forebay_edge::view;
 use forebay_signals::clock;
 
-use super::support::{Answers, World, ask, request, until};
+use super::support::{Answers, ask, at_once, request, until};
 use super::vouched::{ADA, BOB, by_session, forward_auth, get, greets, slowly, with_doorman};
 
 #[test]
@@ -116,20 +116,6 @@ fn one_answer_does_for_all_paths_if_no_path_is_told() {
     });
 }
 
-/// Twenty requests at the same moment, each with these fields.
-async fn twenty(world: &World, fields: &'static str) -> Vec<String> {
-    let port = world.port;
-    let asking = (0..20).map(|_| {
-        let message = request("GET", "/a", fields);
-        tokio::spawn(async move { ask(port, &message).await })
-    });
-    let mut answers = Vec::new();
-    for answer in asking.collect::<Vec<_>>() {
-        answers.push(answer.await.expect("no panic"));
-    }
-    answers
-}
-
 #[test]
 fn many_who_wait_ask_once_and_what_is_for_one_goes_to_one() {
     let auth = slowly(&by_session("max-age=60"));
@@ -138,7 +124,7 @@ fn many_who_wait_ask_once_and_what_is_for_one_goes_to_one() {
         auth,
         |_, _| (),
         |world, auth, _| async move {
-            let answers = twenty(&world, ADA).await;
+            let answers = at_once(&world, &[ADA; 20]).await;
             assert!(answers.iter().all(|answer| answer.ends_with("hello ada")), "{answers:?}");
             assert_eq!(auth.asked(), 1);
         },
@@ -158,7 +144,7 @@ fn many_who_wait_ask_once_and_what_is_for_one_goes_to_one() {
         each,
         |_, _| (),
         |world, auth, _| async move {
-            let mut cookies: Vec<String> = twenty(&world, "").await;
+            let mut cookies: Vec<String> = at_once(&world, &[""; 20]).await;
             for answer in &mut cookies {
                 let set = answer.split("set-cookie: ").nth(1).expect("a cookie");
                 *answer = set.split("\r\n").next().unwrap_or_default().to_owned();

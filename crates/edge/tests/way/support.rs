@@ -195,6 +195,20 @@ pub(crate) async fn ask_until(port: u16, message: &str, end: &str) -> String {
     String::from_utf8_lossy(&read).into_owned()
 }
 
+/// Asks for `/a` with these fields at the same moment; answers in order.
+pub(crate) async fn at_once(world: &World, fields: &[&str]) -> Vec<String> {
+    let port = world.port;
+    let asking = fields.iter().map(|fields| {
+        let message = request("GET", "/a", fields);
+        tokio::spawn(async move { ask(port, &message).await })
+    });
+    let mut answers = Vec::new();
+    for answer in asking.collect::<Vec<_>>() {
+        answers.push(answer.await.expect("no panic"));
+    }
+    answers
+}
+
 /// A request of this method and path with more fields, each with its line end.
 pub(crate) fn request(method: &str, path: &str, fields: &str) -> String {
     format!("{method} {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\n{fields}\r\n")

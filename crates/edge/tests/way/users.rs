@@ -8,7 +8,7 @@ use forebay_edge::config::policy::Policy;
 use forebay_edge::config::route::{NamedValue, PathRule};
 
 use super::purging::purge_url;
-use super::support::{Answers, GET, World, always, ask, request, with_world};
+use super::support::{Answers, GET, always, ask, at_once, request, with_world};
 
 /// Answers that name whoever asked, after long enough for another to come along.
 fn named(control: &'static str) -> Answers {
@@ -25,20 +25,6 @@ fn named(control: &'static str) -> Answers {
         );
         (Duration::from_millis(60), answer)
     })
-}
-
-/// Asks for `/a` with these fields at the same moment; answers in order.
-async fn at_once(world: &World, fields: &[&str]) -> Vec<String> {
-    let port = world.port;
-    let asking = fields.iter().map(|fields| {
-        let message = request("GET", "/a", fields);
-        tokio::spawn(async move { ask(port, &message).await })
-    });
-    let mut answers = Vec::new();
-    for answer in asking.collect::<Vec<_>>() {
-        answers.push(answer.await.expect("no panic"));
-    }
-    answers
 }
 
 #[test]

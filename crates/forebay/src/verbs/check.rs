@@ -1,10 +1,10 @@
 //! `forebay check`: are the settings good, and what do they come to?
 
-use std::error::Error;
 use std::process::ExitCode;
 
 use forebay_edge::config::file::{self, Loaded, Value};
 use forebay_edge::edge::{Edge, StartError};
+use forebay_edge::error::with_causes;
 use serde_json::{Value as Json, json};
 
 use super::run::free_port;
@@ -76,14 +76,4 @@ impl Wrong {
             |p: &file::Problem| json!({ "place": p.place, "problem": p.text, "hint": p.hint });
         trouble.problems().iter().map(problem).collect()
     }
-}
-
-fn with_causes(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
