@@ -240,7 +240,9 @@ impl Edge {
         let gathering = tokio::spawn(top::gather(Arc::clone(&self)));
         let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
-        drop(gathering.await);
+        if let Err(error) = gathering.await {
+            tracing::error!(%error, "what counts for top ended early");
+        }
         if let Err(error) = flushing.await {
             tracing::error!(%error, "the access log's task ended early");
         }

@@ -9,20 +9,19 @@ use bytes::{Bytes, BytesMut};
 use forebay_signals::clock;
 use forebay_signals::counter::Counter;
 use forebay_signals::prometheus::Page;
-use http::header::{
-    AUTHORIZATION, COOKIE, FORWARDED, HeaderName, HeaderValue, PROXY_AUTHORIZATION,
-};
+use http::header::{AUTHORIZATION, COOKIE, HeaderName, HeaderValue, PROXY_AUTHORIZATION};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use crate::admit::{X_FORWARDED_HOST, X_FORWARDED_PROTO, is_claim};
 use crate::config::forward_auth::ForwardAuth;
 use crate::config::mirror::Mirror as Settings;
 use crate::config::route::{ALL_PARTS, Route};
 use crate::doorman::{SIGNATURE, SIGNATURE_INPUT, is_credential};
 use crate::error::Error;
-use crate::exchange::{Ask, Body, BoxedBody, Priority, VIEWER};
+use crate::exchange::{Ask, Body, BoxedBody, Priority};
 use crate::origin::{Origins, Upstream};
 
 /// Marks a copy, with the name of its route. What a client says under this name is dropped.
@@ -165,16 +164,11 @@ impl Mirror {
     }
 
     fn says_who(&self, name: &HeaderName) -> bool {
-        const NAMES: [HeaderName; 7] = [
-            AUTHORIZATION,
-            COOKIE,
-            FORWARDED,
-            PROXY_AUTHORIZATION,
-            HeaderName::from_static("x-forwarded-for"),
-            SIGNATURE,
-            SIGNATURE_INPUT,
-        ];
-        NAMES.contains(name) || self.told.contains(name) || name.as_str().starts_with(VIEWER)
+        const NAMES: [HeaderName; 5] =
+            [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SIGNATURE, SIGNATURE_INPUT];
+        // Of what proxies say, where the client wanted to go says nothing of it.
+        let is_address = is_claim(name) && ![X_FORWARDED_HOST, X_FORWARDED_PROTO].contains(name);
+        is_address || NAMES.contains(name) || self.told.contains(name)
     }
 
     /// Sends a copy behind, if there is room.

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use crate::cache::rules::directives::RequestDirectives;
 use crate::config::policy::{Caching, Policy, QueryRule};
-use crate::config::route::{HostRule, NamedValue, PARTS_OF_PERCENT, Route, Split, Sticky};
+use crate::config::route::{HostRule, NamedValue, Route, Split, Sticky, percent};
 use crate::edge::{Edge, Site, Snapshot};
 use crate::exchange::{Country, Exchange};
 use crate::maintenance::Closed;
@@ -80,7 +80,7 @@ fn entry(
         ));
     }
     if let Some(mirror) = &route.mirror {
-        let percent = f64::from(mirror.share) / f64::from(PARTS_OF_PERCENT);
+        let percent = percent(mirror.share);
         parts.push(format!(
             "{percent} percent of what the origin is asked is copied for origin `{}`",
             mirror.origin
@@ -105,11 +105,8 @@ fn entry(
 }
 
 fn split(split: &Split, arms: &Arms, arm: Arm, parts: &mut Vec<String>) {
-    let shares = split.shares.iter().map(|(origin, share)| {
-        let (whole, rest) = (share / 100, share % 100);
-        let rest = if rest == 0 { String::new() } else { format!(".{rest:02}") };
-        format!("`{origin}` gets {whole}{rest} %")
-    });
+    let shares = split.shares.iter();
+    let shares = shares.map(|(origin, share)| format!("`{origin}` gets {} %", percent(*share)));
     let shares: Vec<String> = shares.collect();
     parts.push(format!("the route is split: {}", shares.join(", ")));
     let origin = arms.site(arm).and_then(|site| site.upstream.as_ref());

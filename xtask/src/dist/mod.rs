@@ -70,10 +70,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
 /// Puts the stripped binary, and what it and `packaging/` have to say of it, into `folder`.
 pub(crate) fn collect(binary: &Path, folder: &Path) -> Result<Ready, String> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(failed("empty", folder))?;
-    }
-    fs::create_dir_all(folder).map_err(failed("make", folder))?;
+    anew(folder)?;
     let stripped = folder.join("forebay");
     output(Command::new("strip").arg("-o").arg(&stripped).arg(binary))?;
     let says = |words: &[&str]| output(Command::new(&stripped).args(words));
@@ -87,6 +84,14 @@ pub(crate) fn collect(binary: &Path, folder: &Path) -> Result<Ready, String> {
     fs::copy(root().join(SOURCES).join(unit), folder.join(unit)).map_err(failed("copy", unit))?;
     write(&folder.join("THIRD-PARTY.txt"), &notices::all()?)?;
     Ok(Ready { folder: folder.to_owned(), version: version.to_owned(), seconds: commit_time()? })
+}
+
+/// An empty folder, whatever was there.
+fn anew(folder: &Path) -> Outcome {
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(failed("empty", folder))?;
+    }
+    fs::create_dir_all(folder).map_err(failed("make", folder))
 }
 
 /// When the commit was made; outside of a clone, what the environment says.

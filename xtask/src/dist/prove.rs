@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{collect, failed, package, write};
+use super::{anew, collect, failed, package, write};
 use crate::Outcome;
 use crate::steps::output;
 
@@ -99,6 +99,7 @@ struct Machine(PathBuf);
 
 impl Machine {
     fn new(folder: &Path) -> Result<Machine, String> {
+        anew(folder)?;
         for name in ["var/lib/dpkg/updates", "var/lib/dpkg/info", "etc"] {
             let name = folder.join(name);
             fs::create_dir_all(&name).map_err(failed("make", &name))?;

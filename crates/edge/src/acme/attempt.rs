@@ -13,7 +13,7 @@ use super::client::Client;
 use super::item::Item;
 use super::order::{self, Failure};
 use super::state::{BadState, State};
-use crate::config::acme::{Acme as Settings, Proof};
+use crate::config::acme::{Acme as Settings, Challenge};
 use crate::edge::Edge;
 use crate::listen::tls::Managed;
 
@@ -51,10 +51,11 @@ pub(super) async fn attempt(
         Some(account) => account,
         None => new_account(settings, client).await?,
     };
-    let turn = usize::try_from(item.failures).unwrap_or_default() % settings.proofs.len().max(1);
-    let proof = settings.proofs.get(turn).copied().unwrap_or(Proof::Http01);
+    let turn =
+        usize::try_from(item.failures).unwrap_or_default() % settings.challenges.len().max(1);
+    let challenge = settings.challenges.get(turn).copied().unwrap_or(Challenge::Http01);
     let replaces = item.held.as_ref().and_then(identifier);
-    let pem = order::order(edge, &account, names, proof, replaces).await?;
+    let pem = order::order(edge, &account, names, challenge, replaces).await?;
     let (state, names) = (State::of(settings), names.to_vec());
     let kept = aside(move || state.keep(&names, &pem)).await;
     kept.map_err(|bad| {

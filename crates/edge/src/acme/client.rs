@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_signals::clock;
-use http::header::{CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
@@ -21,6 +21,8 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::timing::LONGEST_TOLD;
+use crate::exchange::retry_after;
 use crate::origin::{self, BadOrigin};
 
 /// Time of one request, connecting included.
@@ -99,7 +101,7 @@ impl Shared {
             None => self.connect(authority.host(), authority.port_u16().unwrap_or(443)).await?,
         };
         let answer = sender.send_request(Request::from_parts(parts, Full::new(body))).await?;
-        let (parts, body) = answer.into_parts();
+        let (mut parts, body) = answer.into_parts();
         let body = Limited::new(body, MOST_BYTES).collect().await?.to_bytes();
         *lock(&self.kept) = Some(Kept { authority: authority.to_string(), sender });
         if parts.status.is_client_error() || parts.status.is_server_error() {
@@ -109,6 +111,11 @@ impl Shared {
             if !kind.starts_with(b"application/problem+json") {
                 return Err(format!("`{authority}` answered {}", parts.status).into());
             }
+        }
+        // The library adds it to the time of now, and would panic on a number of any size.
+        if let Some(told) = retry_after(&parts.headers).filter(|told| *told > LONGEST_TOLD) {
+            let most = told.min(LONGEST_TOLD).as_secs();
+            parts.headers.insert(RETRY_AFTER, HeaderValue::from(most));
         }
         Ok(BytesResponse::from(Response::from_parts(parts, Full::new(body))))
     }
@@ -146,15 +153,6 @@ impl Shared {
 
 fn with(whom: &str, error: &io::Error) -> BoxedError {
     format!("`{whom}`: {error}").into()
-}
-
-/// RFC 9110 §10.2.3: seconds or a date.
-fn retry_after(fields: &HeaderMap) -> Option<Duration> {
-    let text = fields.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    httpdate::parse_http_date(text).ok()?.duration_since(clock::wall()).ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

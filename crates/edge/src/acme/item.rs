@@ -92,7 +92,8 @@ impl Item {
             _ => false,
         };
         if !is_same {
-            *self = Item { draw: self.draw, told_until: self.told_until, ..Item::new() };
+            let told_until = self.told_until;
+            *self = Item { draw: self.draw, told_until, next_attempt: told_until, ..Item::new() };
         }
         self.held = held;
     }

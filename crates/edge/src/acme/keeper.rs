@@ -106,7 +106,13 @@ impl Keeper {
     fn next_look(&self, settings: &Settings) -> Duration {
         let next = settings.certificates.iter().filter_map(|names| {
             let item = self.items.get(names.first()?)?;
-            Some(item.due_in(names).max(self.quiet_for()).min(item.ask_in()))
+            let due = item.due_in(names);
+            // One that waits for the silence alone is not asked about meanwhile.
+            Some(if due.is_zero() {
+                self.quiet_for()
+            } else {
+                due.max(self.quiet_for()).min(item.ask_in())
+            })
         });
         next.min().unwrap_or(LOOK_EVERY).clamp(Duration::from_secs(1), LOOK_EVERY)
     }

@@ -9,7 +9,7 @@ use instant_acme::{
 };
 use rcgen::{CertificateParams, CustomExtension, KeyPair};
 
-use crate::config::acme::Proof;
+use crate::config::acme::Challenge;
 use crate::edge::Edge;
 
 /// How an order is looked after: authorities take seconds, and say so themselves when they are busy.
@@ -52,16 +52,16 @@ pub(super) async fn order(
     edge: &Arc<Edge>,
     account: &Account,
     names: &[String],
-    proof: Proof,
+    how: Challenge,
     replaces: Option<CertificateIdentifier<'_>>,
 ) -> Result<String, Failure> {
     let identifiers: Vec<Identifier> = names.iter().cloned().map(Identifier::Dns).collect();
     let mut order = place(account, &identifiers, replaces).await?;
     // They are shown until the end of the order, however it ends.
-    let _shown = prove(edge, &mut order, proof).await?;
+    let _shown = prove(edge, &mut order, how).await?;
     match order.poll_ready(&PATIENCE).await {
         Ok(OrderStatus::Ready) => {}
-        outcome => return Err(reasons(&mut order, proof, outcome.err()).await),
+        outcome => return Err(reasons(&mut order, how, outcome.err()).await),
     }
     let key = order.finalize().await?;
     let chain = order.poll_certificate(&PATIENCE).await?;
@@ -119,10 +119,10 @@ impl Drop for Shown {
 }
 
 /// Shows all that the authority wants to see, and tells it to look.
-async fn prove(edge: &Arc<Edge>, order: &mut Order, proof: Proof) -> Result<Vec<Shown>, Failure> {
-    let kind = match proof {
-        Proof::Http01 => ChallengeType::Http01,
-        Proof::TlsAlpn01 => ChallengeType::TlsAlpn01,
+async fn prove(edge: &Arc<Edge>, order: &mut Order, how: Challenge) -> Result<Vec<Shown>, Failure> {
+    let kind = match how {
+        Challenge::Http01 => ChallengeType::Http01,
+        Challenge::TlsAlpn01 => ChallengeType::TlsAlpn01,
     };
     let mut shown = Vec::new();
     let mut authorizations = order.authorizations();
@@ -136,16 +136,16 @@ async fn prove(edge: &Arc<Edge>, order: &mut Order, proof: Proof) -> Result<Vec<
         }
         let name = authorization.identifier().to_string();
         let Some(mut challenge) = authorization.challenge(kind.clone()) else {
-            let why = format!("the authority offers no {} for `{name}`", proof.as_str());
+            let why = format!("the authority offers no {} for `{name}`", how.as_str());
             return Err(Failure::new(&why));
         };
         let text = challenge.key_authorization();
-        let what = match proof {
-            Proof::Http01 => {
+        let what = match how {
+            Challenge::Http01 => {
                 edge.acme.tokens.show(&challenge.token, text.as_str());
                 What::Token(challenge.token.clone())
             }
-            Proof::TlsAlpn01 => {
+            Challenge::TlsAlpn01 => {
                 show_certificate(edge, &name, text.digest().as_ref())?;
                 What::Name(name)
             }
@@ -172,7 +172,7 @@ fn show_certificate(edge: &Edge, name: &str, digest: &[u8]) -> Result<(), Failur
 }
 
 /// What the authority says of an order that did not become ready.
-async fn reasons(order: &mut Order, proof: Proof, error: Option<Error>) -> Failure {
+async fn reasons(order: &mut Order, how: Challenge, error: Option<Error>) -> Failure {
     let mut authorizations = order.authorizations();
     let mut said = Vec::new();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
@@ -182,7 +182,7 @@ async fn reasons(order: &mut Order, proof: Proof, error: Option<Error>) -> Failu
         let problem = authorization.challenges.iter().find_map(|of| of.error.clone());
         if let Some(problem) = problem {
             let Failure(why) = Error::Api(problem).into();
-            said.push(format!("{} of `{}`: {why}", proof.as_str(), authorization.identifier()));
+            said.push(format!("{} of `{}`: {why}", how.as_str(), authorization.identifier()));
         }
     }
     match (said.is_empty(), error) {

@@ -11,7 +11,7 @@ fn settings(folder: &Path, directory: &str) -> Acme {
         authorities: None,
         contact: Vec::new(),
         folder: folder.join("acme"),
-        proofs: Vec::new(),
+        challenges: Vec::new(),
         binding: None,
     }
 }

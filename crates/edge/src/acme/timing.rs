@@ -8,7 +8,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(120);
 /// Longest pause that we choose by ourselves: four attempts a day are enough to be there when it is mended.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 /// Longest pause that an authority may ask for: the longest of the rates of Let's Encrypt is a week.
-const LONGEST_TOLD: Duration = Duration::from_secs(7 * 86_400);
+pub(super) const LONGEST_TOLD: Duration = Duration::from_secs(7 * 86_400);
 /// Longest silence between attempts for different certificates.
 const LONGEST_SILENCE: Duration = Duration::from_secs(60);
 /// Bounds of the time between two questions when to renew (RFC 9773 §4.3.2).

@@ -47,7 +47,7 @@ fn remove(fields: &mut HeaderMap, is_one: fn(&HeaderName) -> bool) {
 }
 
 /// Fields that claim to come from a proxy, in any spelling an application might read.
-fn is_claim(name: &HeaderName) -> bool {
+pub fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
     // Most fields are none, and each request has some.
     if !matches!(name.as_bytes().first(), Some(b'c' | b'f' | b't' | b'x')) {

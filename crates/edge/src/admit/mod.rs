@@ -20,7 +20,9 @@ use crate::config::route::Route;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Exchange, Scheme};
 
-pub use address::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_trusted};
+pub use address::{
+    FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_claim, is_trusted,
+};
 pub use in_flight::{InFlight, Limit};
 pub use rate::{Meter, RateView, Rates, Standing, rate};
 pub use users::{Checks, Credentials, Users};

@@ -15,19 +15,19 @@ pub const MOST_CERTIFICATES: usize = 1_000;
 
 /// How the authority is shown that a name is ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proof {
+pub enum Challenge {
     /// A page in clear text (RFC 8555 §8.3).
     Http01,
     /// A certificate of its own in a TLS handshake (RFC 8737).
     TlsAlpn01,
 }
 
-impl Proof {
+impl Challenge {
     /// As the authority calls it.
     pub fn as_str(self) -> &'static str {
         match self {
-            Proof::Http01 => "http-01",
-            Proof::TlsAlpn01 => "tls-alpn-01",
+            Challenge::Http01 => "http-01",
+            Challenge::TlsAlpn01 => "tls-alpn-01",
         }
     }
 }
@@ -46,7 +46,7 @@ pub struct Acme {
     /// Where account, keys and certificates are kept.
     pub folder: PathBuf,
     /// Tried in this order, one each time.
-    pub proofs: Vec<Proof>,
+    pub challenges: Vec<Challenge>,
     /// An account at the authority that ours is bound to.
     pub binding: Option<Binding>,
 }

@@ -109,6 +109,11 @@ impl Files {
 pub const PARTS_OF_PERCENT: u32 = 100;
 /// All of them.
 pub const ALL_PARTS: u32 = 100 * PARTS_OF_PERCENT;
+
+/// What so many parts are in percent.
+pub fn percent(parts: u32) -> f64 {
+    f64::from(parts) / f64::from(PARTS_OF_PERCENT)
+}
 /// Cookie that keeps a client in its arm.
 pub const STICKY_COOKIE: &str = "forebay-split";
 

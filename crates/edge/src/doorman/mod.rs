@@ -256,7 +256,8 @@ impl Doorman {
     fn fails(&self, error: &Error, journal: &Journal) {
         let running = &self.running;
         running.failed.increment();
-        if running.is_failing.swap(true, Ordering::Relaxed) {
+        running.is_failing.store(true, Ordering::Relaxed);
+        if running.is_told.load(Ordering::Relaxed) {
             return;
         }
         // One that fails now and then must not fill the journal.
@@ -264,9 +265,9 @@ impl Doorman {
         let now_ms = u64::try_from(since.as_millis()).unwrap_or(u64::MAX).max(1);
         let told_ms = running.told_at_ms.load(Ordering::Relaxed);
         let quiet_ms = u64::try_from(QUIET.as_millis()).unwrap_or(u64::MAX);
-        if told_ms == 0 || now_ms.saturating_sub(told_ms) >= quiet_ms {
+        let is_due = told_ms == 0 || now_ms.saturating_sub(told_ms) >= quiet_ms;
+        if is_due && !running.is_told.swap(true, Ordering::Relaxed) {
             running.told_at_ms.store(now_ms, Ordering::Relaxed);
-            running.is_told.store(true, Ordering::Relaxed);
             let does = match self.settings.on_failure {
                 OnFailure::Refuse => "requests are refused",
                 OnFailure::LetIn => "requests are let in as nobody's",

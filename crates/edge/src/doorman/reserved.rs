@@ -49,7 +49,7 @@ pub fn strip(reserved: &Arc<Reserved>, exchange: &mut Exchange) {
     };
 }
 
-/// In any spelling that an application might read as the same: many take `_` for `-`.
+/// In any spelling that an application might read as the same: many take `_` or `.` for `-`.
 fn strip_fields(reserved: &Reserved, fields: &mut HeaderMap) {
     while let Some(name) = fields.keys().find(|name| reserved.holds(name)).cloned() {
         fields.remove(name);
@@ -57,7 +57,7 @@ fn strip_fields(reserved: &Reserved, fields: &mut HeaderMap) {
 }
 
 fn is_same(known: &HeaderName, name: &HeaderName) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
+    let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { *byte } else { b'-' };
     let (known, name) = (known.as_str().as_bytes(), name.as_str().as_bytes());
     known.len() == name.len() && known.iter().map(plain).eq(name.iter().map(plain))
 }
@@ -107,9 +107,17 @@ mod tests {
         let reserved = Reserved::new(names.to_vec());
         let mut fields = HeaderMap::new();
         let longer = format!("{long}a");
-        for name in
-            ["x-user", "x_user", "remote-user", "Remote_User", &long, "x-users", "xxuser", &longer]
-        {
+        for name in [
+            "x-user",
+            "x_user",
+            "x.user",
+            "remote-user",
+            "Remote_User",
+            &long,
+            "x-users",
+            "xxuser",
+            &longer,
+        ] {
             let name: HeaderName = name.parse().expect("a name");
             for _ in 0..2 {
                 fields.append(&name, HeaderValue::from_static("v"));

@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use forebay_signals::clock;
-use http::header::{SET_COOKIE, VARY};
+use http::header::{AGE, CACHE_CONTROL, EXPIRES, SET_COOKIE, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 
 use crate::cache::rules::Arrival;
 use crate::cache::rules::age::initial_age;
 use crate::cache::rules::directives::Scope;
-use crate::cache::rules::targeted::Effective;
+use crate::cache::rules::targeted::{CDN_CACHE_CONTROL, Effective, SURROGATE_CONTROL};
+use crate::cache::tags;
 use crate::config::forward_auth::ForwardAuth;
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Body};
@@ -63,14 +64,15 @@ impl Ruling {
             // What it holds besides is for nobody; read, so that its connection can be used again.
             drop(content(body).await);
             let take = |name: &HeaderName| {
-                let values = fields.get_all(name).iter().cloned();
+                let values = fields.get_all(name).iter().filter_map(own);
                 values.map(|value| (name.clone(), value)).collect::<Vec<_>>()
             };
             Said::LetIn {
                 fields: settings.take.iter().flat_map(take).collect(),
-                cookies: fields.get_all(SET_COOKIE).iter().cloned().collect(),
+                cookies: fields.get_all(SET_COOKIE).iter().filter_map(own).collect(),
             }
         } else if is_refusal(status) {
+            let fields = of_refusal(&fields, lifetime.is_some());
             Said::TurnedAway { status, fields, content: content(body).await? }
         } else {
             let detail = "forward_auth answered with neither a welcome nor a refusal";
@@ -125,7 +127,9 @@ impl Ruling {
 
     /// Memory that it takes.
     pub(super) fn weight(&self) -> usize {
-        let line = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len();
+        let each = size_of::<(HeaderName, HeaderValue)>();
+        let line =
+            |(name, value): (&HeaderName, &HeaderValue)| each + name.as_str().len() + value.len();
         match &self.said {
             Said::LetIn { fields, .. } => fields.iter().map(|(n, v)| line((n, v))).sum(),
             Said::TurnedAway { fields, content, .. } => {
@@ -133,6 +137,30 @@ impl Ruling {
             }
         }
     }
+}
+
+/// A copy: what comes from a head that was read would keep all of that head in memory.
+fn own(value: &HeaderValue) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(value.as_bytes()).ok()
+}
+
+/// What a client that is turned away gets of the answer's fields. What is meant for caches is for the edge, which
+/// may use the refusal again; under the page's own address nobody else may: it is of who asks.
+fn of_refusal(fields: &HeaderMap, is_used_again: bool) -> HeaderMap {
+    let each = fields.iter().filter_map(|(name, value)| Some((name.clone(), own(value)?)));
+    let mut fields = HeaderMap::new();
+    for (name, value) in each {
+        fields.append(name, value);
+    }
+    fields.remove(SURROGATE_CONTROL);
+    tags::hide(&mut fields);
+    if is_used_again {
+        for name in [AGE, EXPIRES, CDN_CACHE_CONTROL] {
+            fields.remove(name);
+        }
+        fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    fields
 }
 
 /// A redirect, or a refusal that speaks of the request. 404 and 405 speak of the path that was asked for.
@@ -188,6 +216,31 @@ mod tests {
             fields.append(name, HeaderValue::from_static(value));
         }
         lifetime(&fields, has_credentials, clock::now()).map(|lifetime| lifetime.as_secs())
+    }
+
+    #[test]
+    fn a_refusal_is_told_without_what_is_meant_for_caches() {
+        let lines = [
+            ("location", "/sign-in"),
+            ("surrogate-key", "one"),
+            ("surrogate-control", "max-age=9"),
+            ("cache-control", "max-age=60"),
+            ("age", "3"),
+        ];
+        let lines = lines
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let fields = HeaderMap::from_iter(lines);
+        let once = of_refusal(&fields, false);
+        let mut names: Vec<_> = once.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["age", "cache-control", "location"]);
+        assert_eq!(once["cache-control"], "max-age=60");
+        let again = of_refusal(&fields, true);
+        assert_eq!(again.len(), 2);
+        assert_eq!(
+            (&again["location"], &again["cache-control"]),
+            (&fields["location"], &HeaderValue::from_static("no-store"))
+        );
     }
 
     #[test]

@@ -10,19 +10,19 @@ use super::ruling::Ruling;
 use crate::error::ErrorKind;
 
 type Outcome = Result<Arc<Ruling>, Missed>;
-type Asking = Arc<Mutex<HashMap<[u8; 32], watch::Receiver<Option<Outcome>>>>>;
+type Questions = Arc<Mutex<HashMap<[u8; 32], watch::Receiver<Option<Outcome>>>>>;
 
 /// Questions that are being asked. As many as there are requests that wait, and those have seats.
 #[derive(Debug)]
 pub(super) struct Together {
-    asking: Asking,
+    asking: Questions,
     /// The last answer might have been given to others. Where none may, nobody waits for another's.
     is_worth_it: AtomicBool,
 }
 
 impl Default for Together {
     fn default() -> Together {
-        Together { asking: Asking::default(), is_worth_it: AtomicBool::new(true) }
+        Together { asking: Questions::default(), is_worth_it: AtomicBool::new(true) }
     }
 }
 
@@ -48,7 +48,7 @@ pub(super) enum Place {
 /// Whoever asks for all. Dropped without a word, it tells them that it failed.
 pub(super) struct Lead {
     digest: [u8; 32],
-    asking: Asking,
+    asking: Questions,
     outcome: watch::Sender<Option<Outcome>>,
 }
 

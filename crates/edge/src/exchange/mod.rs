@@ -15,6 +15,7 @@ mod hints;
 mod lines;
 mod network;
 mod priority;
+mod retry_after;
 mod stamps;
 mod upgrade;
 
@@ -35,6 +36,7 @@ pub use hints::{HintCounts, HintedBy, Hints, MOST_HINT_BYTES, MOST_HINTS};
 pub use lines::{OwnLines, field_lines};
 pub use network::network;
 pub use priority::Priority;
+pub use retry_after::retry_after;
 pub use stamps::{Room, Stamps};
 pub use upgrade::{Stream, Upgraded};
 

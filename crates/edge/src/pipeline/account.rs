@@ -190,7 +190,7 @@ impl Ticket {
         let site = notes.site.and_then(|index| snapshot.sites.get(index)).cloned();
         let traffic = site.as_ref().map_or_else(|| edge.traffic.none(), |site| &site.traffic);
         let log = snapshot.log.is_on().then(|| snapshot.log.clone());
-        let tracer = edge.telemetry.tracer.clone().filter(|_| exchange.stamps.is_traced);
+        let tracer = edge.telemetry.tracer.as_ref().filter(|_| exchange.stamps.is_traced).cloned();
         Ticket { traffic: Arc::clone(traffic), site, log, tracer, exchange, notes, status }
     }
 

@@ -7,7 +7,7 @@ use super::pass::trace_of;
 use super::{Way, Work, inside};
 use crate::cache::status::CacheStatus;
 use crate::config::route::Action;
-use crate::doorman::{Doorman, Inquiry};
+use crate::doorman::Inquiry;
 use crate::edge::{Edge, Site, Snapshot};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Exchange, Hints, Room};
@@ -17,17 +17,22 @@ use crate::route::Matched;
 /// What `Cache-Status` says of a client that was turned away.
 const LABEL: &str = "forward-auth";
 
-/// Where the way of a request ends that was said of before, or has to be asked of. `None` lets it in.
+/// Where the way of a request ends that was said of before, or has to be asked of. `None` lets it in: nobody whose
+/// route has a doorman that is not there.
 #[inline(never)]
-pub(super) fn meet(doorman: &Doorman, exchange: &mut Exchange, notes: &mut Notes) -> Option<Way> {
-    match doorman.knows(exchange) {
-        Ok(ruling) => {
-            let answer = doorman.apply(&ruling, exchange)?;
+pub(super) fn meet(
+    site: &Site,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<Option<Way>, Error> {
+    let doorman = site.doorman.as_ref().ok_or_else(lost)?;
+    Ok(match doorman.knows(exchange) {
+        Ok(ruling) => doorman.apply(&ruling, exchange).map(|answer| {
             notes.status = CacheStatus::own().because(LABEL);
-            Some(Way::Answered(answer))
-        }
+            Way::Answered(answer)
+        }),
         Err(inquiry) => Some(Way::Works(Work::Inquires(inquiry))),
-    }
+    })
 }
 
 /// Asks, and goes on with whoever is let in. The content of the request waits with its client.

@@ -75,7 +75,7 @@ pub(super) fn keep(
         return;
     }
     let value = hinted(fields, audience);
-    let mut lines = OwnLines::default();
+    let mut lines = OwnLines::with_capacity(value.len() + b"link: \r\n".len());
     if !value.is_empty() {
         lines.push("link", |out| out.extend_from_slice(&value));
     }

@@ -167,7 +167,9 @@ async fn checked(
     let Some((site, matched)) = door::site(snapshot, notes) else { return Err(door::lost()) };
     let Some(users) = &site.users else { return Err(door::lost()) };
     users.check(credentials, &mut exchange.head.fields).await?;
-    match site.doorman.as_ref().and_then(|doorman| door::meet(doorman, exchange, notes)) {
+    let is_guarded = site.route.forward_auth.is_some();
+    let way = if is_guarded { door::meet(site, exchange, notes)? } else { None };
+    match way {
         Some(Way::Answered(answer)) => Ok(answer),
         Some(Way::Works(Work::Inquires(inquiry))) => {
             Box::pin(door::wait(edge, snapshot, exchange, notes, (*inquiry, hints))).await
@@ -218,8 +220,8 @@ fn walk(
     {
         return Ok(Way::Works(Work::Checks(credentials)));
     }
-    if let Some(doorman) = &site.doorman
-        && let Some(way) = door::meet(doorman, exchange, notes)
+    if site.route.forward_auth.is_some()
+        && let Some(way) = door::meet(site, exchange, notes)?
     {
         return Ok(way);
     }

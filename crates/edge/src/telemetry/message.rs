@@ -1,10 +1,11 @@
 //! Messages of OTLP: what stands around spans, and metrics.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use forebay_signals::histogram::Reading;
 use forebay_signals::prometheus::{BOUNDS_US, Family, Sample, Value};
 
+use crate::trace::nanos;
 use crate::trace::wire::Message;
 
 /// `AggregationTemporality`: since the start.
@@ -141,8 +142,4 @@ fn unit(name: &str) -> &'static str {
         Some("bytes") => "By",
         _ => "1",
     }
-}
-
-fn nanos(at: SystemTime) -> u64 {
-    u64::try_from(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method, Uri};
 use http_body_util::{BodyExt, Limited};
 use tokio::sync::mpsc::Receiver;
@@ -25,7 +25,7 @@ use crate::config::origin::{Address, Origin, Server, Speaks, Tls};
 use crate::config::otlp::{Collector, Metrics, Otlp, Traces};
 use crate::edge::Edge;
 use crate::error::with_causes;
-use crate::exchange::{Answer, Ask, Body};
+use crate::exchange::{Answer, Ask, Body, retry_after};
 use crate::origin::{BadOrigin, Origins, Upstream};
 use crate::view;
 
@@ -114,7 +114,7 @@ impl Exporter {
             }
             // Spread, so that a thousand of us do not come back at once.
             let spread = pause.mul_f64(0.5 + crate::hashing::unit(spread()));
-            let wait = after.unwrap_or(spread).min(LONGEST_PAUSE);
+            let wait = after.map_or(spread, |after| after.max(spread)).min(LONGEST_PAUSE);
             tokio::select! {
                 () = clock::sleep(wait) => {}
                 () = gone.begun() => {}
@@ -153,7 +153,7 @@ impl Exporter {
         match status.as_u16() {
             200..=299 => self.read(answer).await,
             429 | 502 | 503 | 504 => {
-                let after = answer.fields.get(RETRY_AFTER).and_then(retry_after);
+                let after = retry_after(&answer.fields);
                 Err(Untaken::ForNow { why: format!("it answers {status}"), after })
             }
             _ => Err(Untaken::ForGood(format!("it answers {status}"))),
@@ -336,16 +336,6 @@ impl MetricExport {
 async fn last_moment(gone: &Drain) {
     gone.begun().await;
     clock::sleep(LAST_PATIENCE).await;
-}
-
-/// Seconds, or a date.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?;
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = httpdate::parse_http_date(text).ok()?;
-    Some(at.duration_since(clock::wall()).unwrap_or_default())
 }
 
 /// A number that differs from process to process.

@@ -113,7 +113,7 @@ struct Slice {
     routes: HashMap<String, Tally>,
 }
 
-/// Takes what this core draws, again and again until its drain is over.
+/// Takes what this core draws, again and again until its drain begins.
 pub(crate) async fn gather(edge: Arc<Edge>) {
     let mut samples = sample::begin();
     // What routes have counted so far is known from here on.

@@ -16,6 +16,7 @@ use crate::config::otlp::{Sampler, Traces};
 use crate::exchange::Exchange;
 use crate::identity::{self, Parent};
 
+pub(crate) use span::nanos;
 pub use span::{Asking, Over};
 
 /// Makes spans.

@@ -295,6 +295,7 @@ pub(super) fn without_secrets(query: &str) -> String {
     kept.collect::<Vec<_>>().join("&")
 }
 
-fn nanos(at: SystemTime) -> u64 {
+/// A moment as OTLP has it.
+pub(crate) fn nanos(at: SystemTime) -> u64 {
     u64::try_from(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::sync::Arc;
 
 use authority::{Habits, Place, free_port, mode};
-use forebay_edge::config::acme::{Binding, Proof};
+use forebay_edge::config::acme::{Binding, Challenge};
 use forebay_edge::config::listen::Secret;
 use forebay_edge::listen::self_signed;
 use forebay_edge::listen::tls::Managed;
@@ -52,7 +52,7 @@ fn both_challenges_bring_certificates_that_are_in_force_at_once() {
         return;
     }
     run(async {
-        for proof in [Proof::Http01, Proof::TlsAlpn01] {
+        for proof in [Challenge::Http01, Challenge::TlsAlpn01] {
             let place = Place::new();
             let plan =
                 Plan::new(&place, &[&["a.example", "www.a.example"], &["b.example"]], &[proof]);
@@ -100,7 +100,7 @@ fn a_restart_keeps_account_and_certificates() {
     }
     run(async {
         let place = Place::new();
-        let mut plan = Plan::new(&place, &[&["a.example"]], &[Proof::TlsAlpn01]);
+        let mut plan = Plan::new(&place, &[&["a.example"]], &[Challenge::TlsAlpn01]);
         let mut first = plan.open().expect("it opens");
         let authority = place.start(first.ports, &Habits::default());
         let ports = first.ports;
@@ -149,7 +149,7 @@ fn a_short_certificate_is_renewed_by_itself_before_it_ends() {
     }
     run(async {
         let place = Place::new();
-        let plan = Plan::new(&place, &[&["a.example"]], &[Proof::TlsAlpn01]);
+        let plan = Plan::new(&place, &[&["a.example"]], &[Challenge::TlsAlpn01]);
         let mut serving = plan.open().expect("it opens");
         let habits = Habits { life: Some(12), ..Habits::default() };
         let _authority = place.start(serving.ports, &habits);
@@ -175,7 +175,7 @@ fn an_authority_that_has_had_enough_is_left_alone_whatever_an_operator_does() {
     run(async {
         let place = Arc::new(Place::new());
         let front = Front::before(&place, Does::Refuses(86_400)).await;
-        let mut plan = Plan::new(&place, &[&["a.example"]], &[Proof::Http01]);
+        let mut plan = Plan::new(&place, &[&["a.example"]], &[Challenge::Http01]);
         plan.acme.directory.clone_from(&front.directory);
         let mut serving = plan.open().expect("it opens");
         let _authority = place.start(serving.ports, &Habits::default());
@@ -200,7 +200,7 @@ fn an_authority_that_has_had_enough_is_left_alone_whatever_an_operator_does() {
 fn a_challenge_is_shown_to_nobody_but_an_authority() {
     run(async {
         let place = Place::new();
-        let plan = Plan::new(&place, &[&["a.example"]], &[Proof::TlsAlpn01]);
+        let plan = Plan::new(&place, &[&["a.example"]], &[Challenge::TlsAlpn01]);
         let serving = plan.open().expect("it opens");
         let own = self_signed(["a.example"]).expect("made");
         let own = Managed::load(&own, "a.example").expect("good");
@@ -237,7 +237,7 @@ fn an_authority_that_is_away_is_told_and_asked_again() {
     }
     run(async {
         let place = Place::new();
-        let plan = Plan::new(&place, &[&["a.example"]], &[Proof::Http01]);
+        let plan = Plan::new(&place, &[&["a.example"]], &[Challenge::Http01]);
         let mut serving = plan.open().expect("it opens");
         serving.keep();
         until("its failure", || serving.standing().iter().any(|of| of.failures == 1)).await;
@@ -274,7 +274,7 @@ fn a_challenge_that_fails_says_what_the_authority_saw_and_the_other_one_is_next(
     }
     run(async {
         let place = Place::new();
-        let plan = Plan::new(&place, &[&["a.example"]], &[Proof::Http01, Proof::TlsAlpn01]);
+        let plan = Plan::new(&place, &[&["a.example"]], &[Challenge::Http01, Challenge::TlsAlpn01]);
         let mut serving = plan.open().expect("it opens");
         // The authority looks for pages where nobody listens.
         let ports = authority::Ports { http: free_port(), ..serving.ports };
@@ -299,7 +299,7 @@ fn an_authority_that_wants_a_bound_account_gets_one() {
     }
     run(async {
         let place = Place::new();
-        let mut plan = Plan::new(&place, &[&["a.example"]], &[Proof::Http01]);
+        let mut plan = Plan::new(&place, &[&["a.example"]], &[Challenge::Http01]);
         let habits = Habits { binding: Some(("kid-1", KEY)), ..Habits::default() };
         let mut serving = plan.open().expect("it opens");
         let authority = place.start(serving.ports, &habits);
@@ -333,7 +333,7 @@ fn an_authority_says_when_to_renew_and_a_failed_renewal_keeps_what_is_there() {
             if is_first { -7_200 } else { 30 * 86_400 }
         };
         let info = Front::before(&place, Does::SaysWhen(Box::new(when))).await;
-        let mut plan = Plan::new(&place, &[&["a.example"]], &[Proof::Http01]);
+        let mut plan = Plan::new(&place, &[&["a.example"]], &[Challenge::Http01]);
         plan.acme.directory.clone_from(&info.directory);
         let mut serving = plan.open().expect("it opens");
         let authority = place.start(serving.ports, &Habits::default());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use forebay_edge::acme::{self, Standing};
 use forebay_edge::config::Config;
-use forebay_edge::config::acme::{Acme, Proof};
+use forebay_edge::config::acme::{Acme, Challenge};
 use forebay_edge::config::listen::{Listener, Place as At, Protocol};
 use forebay_edge::config::log::{Format, Log};
 use forebay_edge::config::route::{Action, Route};
@@ -48,7 +48,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(place: &Place, names: &[&[&str]], proofs: &[Proof]) -> Plan {
+    pub(crate) fn new(place: &Place, names: &[&[&str]], challenges: &[Challenge]) -> Plan {
         let folder = tempfile::tempdir().expect("a folder");
         let own = |names: &&[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let acme = Acme {
@@ -57,7 +57,7 @@ impl Plan {
             authorities: Some(place.root.clone()),
             contact: vec!["mailto:ops@shop.example".into()],
             folder: folder.path().join("acme"),
-            proofs: proofs.to_vec(),
+            challenges: challenges.to_vec(),
             binding: None,
         };
         Plan { acme, ports: None, _folder: folder }

@@ -5,14 +5,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use forebay_edge::config::forward_auth::{ForwardAuth, Keys};
-use forebay_edge::config::policy::Policy;
 use forebay_edge::config::route::FieldEdit;
 use http::{HeaderName, HeaderValue};
 
 use super::support::{always, request};
-use super::vouched::{X_USER, by_session, with_doorman};
+use super::vouched::{ADA, X_USER, by_session, keyed_by, with_doorman};
 
-const ADA: &str = "Cookie: session=ada\r\n";
 const PAGE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 const OLD: &str = "2026-a:0123456789abcdef0123456789abcdef";
 const NEW: &str = "2026-b:fedcba9876543210fedcba9876543210";
@@ -133,9 +131,7 @@ fn the_middleware_of_the_guide_believes_the_edge_and_nobody_else() {
 fn a_refill_and_a_canary_are_signed_too() {
     let edit = |auth: &mut ForwardAuth, config: &mut forebay_edge::config::Config| {
         auth.keys = Some(keys(OLD));
-        let mut policy = (*Policy::html()).clone();
-        policy.key.fields = vec![X_USER];
-        config.routes[0].policy = Some(Arc::new(policy));
+        config.routes[0].policy = Some(keyed_by(&[X_USER]));
         let mut other = (*config.origins[0]).clone();
         other.name = "canary".into();
         config.origins.push(Arc::new(other));

@@ -162,6 +162,16 @@ fn nobody_is_routed_by_what_he_makes_up() {
 }
 
 #[test]
+fn without_a_doorman_nobody_comes_in() {
+    let edit = |auth: &mut ForwardAuth, _: &mut Config| auth.origin = "nobody".into();
+    with_doorman(greets(SHARED), by_session("no-store"), edit, |world, _, _| async move {
+        let answer = get(&world, ADA).await;
+        assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+        assert_eq!(world.asked(), 0);
+    });
+}
+
+#[test]
 fn who_is_turned_away_gets_the_answer_and_the_application_hears_nothing() {
     let edit = |_: &mut ForwardAuth, config: &mut Config| {
         // Stored before anybody is asked of it: a hit must not come out either.

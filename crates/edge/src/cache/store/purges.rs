@@ -140,9 +140,11 @@ impl Purges {
     /// The store holds nothing any more that these take.
     pub(super) fn end(&self, purges: &[Arc<Purge>]) {
         let mut under_way = write(&self.under_way);
-        under_way.retain(|purge| purges.iter().all(|done| done.id != purge.id));
-        let newest = under_way.iter().map(|purge| purge.id).max();
-        self.newest_under_way.store(newest.unwrap_or(0), Ordering::Release);
+        // Ids rise in the order of the list, and what was gone through is its beginning.
+        let last = purges.last().map_or(0, |purge| purge.id);
+        under_way.retain(|purge| purge.id > last);
+        let newest = under_way.last().map_or(0, |purge| purge.id);
+        self.newest_under_way.store(newest, Ordering::Release);
         for purge in purges {
             purge.is_done.store(true, Ordering::Release);
         }

@@ -12,7 +12,9 @@ use super::reader::{Given, Reader, Section};
 use super::reference::ACME;
 use super::rooms::readable;
 use super::setting::{Setting, text, word};
-use crate::config::acme::{Acme, Binding, DIRECTORY, FOLDER, MOST_CERTIFICATES, MOST_NAMES, Proof};
+use crate::config::acme::{
+    Acme, Binding, Challenge, DIRECTORY, FOLDER, MOST_CERTIFICATES, MOST_NAMES,
+};
 use crate::config::listen::{Listener, Protocol, Secret};
 
 const DOMAINS_HINT: &str =
@@ -42,7 +44,7 @@ pub(super) fn read(reader: &mut Reader<'_>, listeners: &[Listener]) -> Option<Ac
         authorities: authorities(reader, section),
         contact: contact.iter().map(|address| format!("mailto:{address}")).collect(),
         folder,
-        proofs: proofs(reader, section, listeners),
+        challenges: challenges(reader, section, listeners),
         binding: binding(reader, section),
     })
 }
@@ -166,22 +168,22 @@ fn authorities<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<Pat
     }
 }
 
-fn proofs<'t>(
+fn challenges<'t>(
     reader: &mut Reader<'t>,
     section: &Section<'t>,
     listeners: &[Listener],
-) -> Vec<Proof> {
-    let can_answer = |proof: &Proof| {
-        let protocol = match proof {
-            Proof::Http01 => Protocol::Plain,
-            Proof::TlsAlpn01 => Protocol::Tls,
+) -> Vec<Challenge> {
+    let can_answer = |challenge: &Challenge| {
+        let protocol = match challenge {
+            Challenge::Http01 => Protocol::Plain,
+            Challenge::TlsAlpn01 => Protocol::Tls,
         };
         listeners.iter().any(|listener| listener.protocol == protocol)
     };
-    let all = [Proof::Http01, Proof::TlsAlpn01];
+    let all = [Challenge::Http01, Challenge::TlsAlpn01];
     let default = all.into_iter().filter(can_answer).collect();
-    reader.get_where(section, "challenges", default, |proofs: &Vec<Proof>| {
-        if proofs.is_empty() {
+    reader.get_where(section, "challenges", default, |challenges: &Vec<Challenge>| {
+        if challenges.is_empty() {
             return Err(Wrong::new("is empty: `[]`").hint("leave it out, or name one"));
         }
         Ok(())
@@ -219,9 +221,13 @@ fn binding<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Option<Binding
     }
 }
 
-impl Setting for Proof {
-    fn read(value: &Spanned<DeValue<'_>>) -> Result<Proof, Wrong> {
-        word(value, &[Proof::Http01, Proof::TlsAlpn01].map(|proof| (proof.as_str(), proof)))
+impl Setting for Challenge {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Challenge, Wrong> {
+        word(
+            value,
+            &[Challenge::Http01, Challenge::TlsAlpn01]
+                .map(|challenge| (challenge.as_str(), challenge)),
+        )
     }
 
     fn show(&self) -> String {

@@ -9,7 +9,9 @@ use super::problem::{Wrong, suggest};
 use super::reader::{Given, Reader, Section};
 use super::setting::{Setting, word, written};
 use crate::config::origin::Origin;
-use crate::config::route::{ALL_PARTS, Action, PARTS_OF_PERCENT, STICKY_COOKIE, Split, Sticky};
+use crate::config::route::{
+    self, ALL_PARTS, Action, PARTS_OF_PERCENT, STICKY_COOKIE, Split, Sticky,
+};
 
 const HINT: &str = "write `{ canary = 5 }`: percent of the requests, from 0 to 100";
 
@@ -35,7 +37,7 @@ pub(super) fn read<'t>(
     }
     let sum: u32 = shares.iter().map(|(_, parts)| parts).sum();
     if sum > ALL_PARTS {
-        let percent = f64::from(sum) / f64::from(PARTS_OF_PERCENT);
+        let percent = route::percent(sum);
         let wrong = Wrong::new(format!("gives away more than there is: {percent} percent"));
         let hint = format!("what is left of 100 goes to `origin`, here `{own}`");
         reader.refuse(section, "split", given, wrong.hint(hint));
@@ -88,7 +90,7 @@ impl Setting for Percent {
     }
 
     fn show(&self) -> String {
-        (f64::from(self.0) / f64::from(PARTS_OF_PERCENT)).to_string()
+        route::percent(self.0).to_string()
     }
 }
 
