@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
 use super::{Object, Varying};
+use crate::cache::tags::TagFilter;
 
 /// Assumed size of an object, to choose how many evicted keys the index remembers.
 const TYPICAL_OBJECT_BYTES: u64 = 4_096;
@@ -71,14 +72,20 @@ fn largest_entry(index: &Index, max_object_bytes: u64) -> u64 {
 
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
-    Object(Arc<Object>),
+    /// With what is known of its tags: who goes through the store looks at few objects in vain.
+    Object(Arc<Object>, TagFilter),
     Varying(Arc<Varying>),
 }
 
 impl Entry {
+    pub(super) fn of(object: Arc<Object>) -> Entry {
+        let filter = TagFilter::of(object.tags());
+        Entry::Object(object, filter)
+    }
+
     pub(super) fn id(&self) -> u64 {
         match self {
-            Entry::Object(object) => object.id,
+            Entry::Object(object, _) => object.id,
             Entry::Varying(varying) => varying.id,
         }
     }
@@ -90,7 +97,7 @@ pub(super) struct Weights;
 impl Weighter<u64, Entry> for Weights {
     fn weight(&self, _: &u64, entry: &Entry) -> u64 {
         match entry {
-            Entry::Object(object) => object.weight(),
+            Entry::Object(object, _) => object.weight(),
             Entry::Varying(varying) => varying.weight(),
         }
     }

@@ -129,7 +129,7 @@ impl Memory {
     /// What is stored under a primary key. The key is hashed, not copied.
     pub fn find(&self, key: &[u8]) -> Option<Found> {
         match self.index.get(&self.place(key))? {
-            Entry::Object(object) if object.key() == key && self.purges.spare(&object) => {
+            Entry::Object(object, _) if object.key() == key && self.purges.spare(&object) => {
                 Some(Found::Object(object))
             }
             Entry::Varying(varying) if varying.key() == key && self.purges.spare_mark(&varying) => {
@@ -276,7 +276,7 @@ impl Memory {
     /// Shows every object in turn. Looks through the whole index: not for a runtime's thread.
     pub fn each(&self, mut see: impl FnMut(&Object)) {
         for (_, entry) in self.index.iter() {
-            if let Entry::Object(object) = entry {
+            if let Entry::Object(object, _) = entry {
                 see(&object);
             }
         }
@@ -313,13 +313,13 @@ impl Memory {
     fn put(&self, place: u64, mut object: Object) -> Arc<Object> {
         object.id = self.next();
         let object = Arc::new(object);
-        self.index.insert(place, Entry::Object(Arc::clone(&object)));
+        self.index.insert(place, Entry::of(Arc::clone(&object)));
         object
     }
 
     pub(super) fn object(&self, place: u64) -> Option<Arc<Object>> {
         match self.index.get(&place)? {
-            Entry::Object(object) if self.purges.spare(&object) => Some(object),
+            Entry::Object(object, _) if self.purges.spare(&object) => Some(object),
             _ => None,
         }
     }

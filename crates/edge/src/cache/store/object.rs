@@ -208,9 +208,14 @@ impl Object {
 
     /// True if it bears this tag.
     pub fn has_tag(&self, tag: Tag) -> bool {
+        self.tags().any(|it| it == tag)
+    }
+
+    /// The tags that it bears.
+    pub(super) fn tags(&self) -> impl Iterator<Item = Tag> {
         let start = usize::from(self.key_len) + usize::from(self.secondary_len);
-        let tags = self.part(start, usize::from(self.tags_len));
-        tags.chunks_exact(Tag::BYTES).any(|bytes| *bytes == tag.to_bytes())
+        let (tags, _) = self.part(start, usize::from(self.tags_len)).as_chunks();
+        tags.iter().map(|bytes| Tag::from_bytes(*bytes))
     }
 
     /// Primary key.

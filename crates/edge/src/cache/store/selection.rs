@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::cache::key::url_of;
-use crate::cache::tags::Tag;
+use crate::cache::tags::{Tag, TagFilter};
 
 /// What becomes of what is purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -61,6 +61,11 @@ impl Selection {
         let url = url_of(key);
         self.prefixes.iter().any(|prefix| url.starts_with(prefix))
             || (!self.urls.is_empty() && self.urls.contains(url))
+    }
+
+    /// False if it takes nothing with tags of this filter: neither its key nor its tags are looked at then.
+    pub(super) fn may_take(&self, filter: TagFilter) -> bool {
+        self.has_keys() || self.tags.iter().any(|tag| filter.may_hold(*tag))
     }
 
     /// True if some of it is told by URL.
