@@ -1,0 +1,180 @@
+//! Where jobs are kept, and the contract that every store keeps.
+//!
+//! # What a store promises
+//!
+//! 1. **Nothing acknowledged is lost.** When [`Store::push`] has answered, the jobs are in the store as far
+//!    as its own durability goes (`SQLite`: on disk; Redis: what `appendfsync` says). A call that fails may
+//!    still have taken effect: whoever pushes again may push twice, and must not lose.
+//! 2. **A job is moved, not popped.** [`Store::turn`] takes jobs out of queues and into leases of the owner
+//!    in one atomic step. A lease has no end of its own: it is finished by its owner, or taken over from an
+//!    owner that is no longer alive ([`Store::recover`]).
+//! 3. **A lease is finished once.** Finishing one that was taken over changes nothing and is told: what has
+//!    become of the job is then decided by whoever holds it now. A retry, a death and a removal are one
+//!    atomic step with the end of the lease.
+//! 4. **First in, first out** within a queue; what is given back is next.
+//! 5. **Payloads are bytes.** They come back as they went in; the store reads nothing in them.
+//! 6. **Every step is bounded**: by what the caller asks for, and by [`MOST_A_STEP`]. Nothing costs more
+//!    because a queue is deep, but for what says so ([`Store::find`], [`Store::remove_queued`]).
+//! 7. **A set is ordered by time**; what is due at the same moment has no order. A payload that lies in a
+//!    set already may be there once or twice after it is put there again: payloads differ by their ids.
+//! 8. **Time is the store's**: all who share it go by one clock.
+//!
+//! One suite of tests, `suite`, runs on every store.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+pub use self::terms::*;
+use crate::time::Moment;
+
+pub mod memory;
+#[cfg(test)]
+mod suite;
+mod terms;
+
+/// Most entries that any one step moves.
+pub const MOST_A_STEP: usize = 100;
+
+/// What a store's call answers with.
+pub type Reply<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Why a store did not answer.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached, or does not answer in time. What was asked for may have been done.
+    #[error("the job store does not answer")]
+    Away(#[source] Cause),
+    /// It has no room. What was asked for was not done.
+    #[error("the job store has no room")]
+    Full(#[source] Cause),
+    /// It refuses to write, being a copy or a file that cannot be written. It was not done.
+    #[error("the job store cannot be written")]
+    ReadOnly(#[source] Cause),
+    /// It holds something that this version does not understand, or answers what makes no sense.
+    #[error("the job store is not what it should be")]
+    Broken(#[source] Cause),
+}
+
+/// What lies behind an error of a store.
+pub type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// A place for jobs. See the [module](self) for what it promises.
+pub trait Store: Send + Sync + 'static {
+    /// Stores jobs: those of now at the end of their queues, the others in [`Set::Schedule`]. In slices of
+    /// [`MOST_A_STEP`] or more; a slice is stored whole or not at all.
+    fn push<'a>(&'a self, jobs: &'a [Push]) -> Reply<'a, Vec<Pushed>>;
+
+    /// Ends leases and takes new ones. Nothing is taken from a queue that is paused.
+    fn turn<'a>(&'a self, turn: Turn<'a>) -> Reply<'a, Turned>;
+
+    /// Returns when one of the queues may hold something, when a pause changed, or after `at_most`; early
+    /// at times, late never by more than a second.
+    fn wait<'a>(&'a self, queues: &'a [Arc<str>], at_most: Duration) -> Reply<'a, ()>;
+
+    /// Says that an owner is alive, before its first turn and every third of [`Retention::alive`]. False if
+    /// it was taken to be dead meanwhile: it goes on under another name.
+    fn keep<'a>(&'a self, owner: &'a Owner) -> Reply<'a, bool>;
+
+    /// Takes over what the dead had leased, at most so many jobs: back to where they came from, next in
+    /// their queues; or, too often, to the dead set. Safe to call from every process at any time.
+    fn recover(&self, most: usize) -> Reply<'_, Recovered>;
+
+    /// Leases that an owner holds: for one that lost an answer on its way.
+    fn leases<'a>(&'a self, owner: &'a Owner) -> Reply<'a, Vec<Lease>>;
+
+    /// What is due in a set, the earliest first, at most so many.
+    fn due(&self, set: Set, most: usize) -> Reply<'_, Vec<Entry>>;
+
+    /// Moves entries to the end of their queues, each if it is still there, and says how many that were.
+    fn promote<'a>(&'a self, set: Set, due: &'a [Due]) -> Reply<'a, usize>;
+
+    /// A page of a set.
+    fn entries(&self, set: Set, from: From, skip: usize, most: usize) -> Reply<'_, Vec<Entry>>;
+
+    /// Takes an entry out of a set, and puts it into another if `to` names one. False if it is not there.
+    fn take<'a>(&'a self, set: Set, entry: &'a Entry, to: Option<(Set, Entry)>) -> Reply<'a, bool>;
+
+    /// Empties a set and says how many entries that were.
+    fn clear(&self, set: Set) -> Reply<'_, u64>;
+
+    /// Finds a job by its id in the sets, or in a queue. **Goes through what it looks at**, in steps that
+    /// hold nobody up.
+    fn find<'a>(&'a self, within: Within<'a>, id: &'a str) -> Reply<'a, Option<Entry>>;
+
+    /// All queues that there ever were, by name.
+    fn queues(&self) -> Reply<'_, Vec<QueueView>>;
+
+    /// A page of a queue.
+    fn page<'a>(
+        &'a self,
+        queue: &'a str,
+        from: From,
+        skip: usize,
+        most: usize,
+    ) -> Reply<'a, Vec<Bytes>>;
+
+    /// Empties a queue and says how many jobs that were.
+    fn clear_queue<'a>(&'a self, queue: &'a str) -> Reply<'a, u64>;
+
+    /// Takes a job out of a queue by its id, without a walk of the store through the queue. False if it is
+    /// known not to be there.
+    fn remove_queued<'a>(&'a self, queue: &'a str, id: &'a str) -> Reply<'a, bool>;
+
+    /// Pauses, or ends a pause. What was parked for a class goes back, next in its queue, in bounded steps.
+    fn pause<'a>(&'a self, what: &'a Pause, is_paused: bool) -> Reply<'a, ()>;
+
+    /// What is paused.
+    fn pauses(&self) -> Reply<'_, Vec<Pause>>;
+
+    /// Numbers.
+    fn counts(&self) -> Reply<'_, Counts>;
+
+    /// Says what a process does, counts what it did, and brings it the next thing that somebody wants of it.
+    fn beat<'a>(&'a self, beat: Beat<'a>) -> Reply<'a, Option<Signal>>;
+
+    /// Forgets a process that ends in order.
+    fn leave<'a>(&'a self, owner: &'a Owner) -> Reply<'a, ()>;
+
+    /// Processes that beat of late.
+    fn processes(&self) -> Reply<'_, Vec<Process>>;
+
+    /// Tells a process something with its next beat.
+    fn signal<'a>(&'a self, owner: &'a Owner, signal: Signal) -> Reply<'a, ()>;
+
+    /// Takes or keeps a role that one process has at a time. True if it is this one's until `ttl` is over.
+    fn lead<'a>(&'a self, role: &'a str, owner: &'a Owner, ttl: Duration) -> Reply<'a, bool>;
+
+    /// Fires a tick of a timetable: stores the jobs if no tick as late as this was fired before. One atomic
+    /// step: of all who try, one does.
+    fn fire<'a>(&'a self, timetable: &'a str, tick: Moment, jobs: &'a [Push]) -> Reply<'a, bool>;
+
+    /// The last tick of a timetable that was fired.
+    fn fired<'a>(&'a self, timetable: &'a str) -> Reply<'a, Option<Moment>>;
+
+    /// Frees a lock if its holder is this one.
+    fn unlock<'a>(&'a self, lock: &'a Lock) -> Reply<'a, bool>;
+
+    /// Keeps something small beside a job for a time: a cursor, its progress, a wish to cancel it. Nothing
+    /// for `value` takes it away.
+    fn note<'a>(
+        &'a self,
+        id: &'a str,
+        field: &'a str,
+        value: Option<&'a [u8]>,
+        ttl: Duration,
+    ) -> Reply<'a, ()>;
+
+    /// What is kept beside a job.
+    fn noted<'a>(&'a self, id: &'a str, field: &'a str) -> Reply<'a, Option<Bytes>>;
+
+    /// Its room.
+    fn room(&self) -> Reply<'_, Room>;
+
+    /// Its time.
+    fn now(&self) -> Reply<'_, Moment>;
+}

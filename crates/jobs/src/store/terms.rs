@@ -1,0 +1,349 @@
+//! The terms of the contract: what goes into a store and what comes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::time::Moment;
+
+/// A process that leases jobs: `host:pid:nonce`, never used twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Owner(Arc<str>);
+
+impl Owner {
+    /// The owner of this name.
+    pub fn named(name: &str) -> Owner {
+        Owner(name.into())
+    }
+
+    /// Its name, as Sidekiq's `identity`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A job to be pushed.
+#[derive(Debug, Clone)]
+pub struct Push {
+    /// Queue that it is for.
+    pub queue: Arc<str>,
+    /// What is stored.
+    pub payload: Bytes,
+    /// When it is to be put in its queue, if that is not now.
+    pub at: Option<Moment>,
+    /// Keeps out others like it.
+    pub unique: Option<Lock>,
+}
+
+/// A lock of a unique job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// What is the same for those that are alike.
+    pub key: Arc<str>,
+    /// Id of the job that takes it.
+    pub holder: Arc<str>,
+    /// It ends by itself after this.
+    pub ttl: Duration,
+}
+
+/// What became of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is in its queue, or waits for its time.
+    Stored,
+    /// Another like it holds the lock: nothing was stored.
+    Duplicate {
+        /// Id of that one.
+        of: Arc<str>,
+    },
+}
+
+/// Names a lease among those of its owner. Chosen by the owner, used once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// A job that is leased.
+#[derive(Debug, Clone)]
+pub struct Lease {
+    /// Its name.
+    pub token: Token,
+    /// Queue that it came from.
+    pub queue: Arc<str>,
+    /// The job.
+    pub payload: Bytes,
+}
+
+/// The end of a lease.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Which one.
+    pub token: Token,
+    /// Queue that the job came from.
+    pub queue: Arc<str>,
+    /// What becomes of the job.
+    pub then: Then,
+    /// The lock that ends with it, if its holder is this job.
+    pub unlock: Option<Lock>,
+}
+
+/// What becomes of a job whose lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// It is over.
+    Done,
+    /// It waits in a set.
+    Wait {
+        /// In which.
+        set: Set,
+        /// Until when; in [`Set::Dead`] since when.
+        at: Moment,
+        /// As what.
+        payload: Bytes,
+    },
+    /// It goes back to its queue unchanged, and is next there.
+    Back,
+    /// It waits beside its queue for as long as its class is paused.
+    Park {
+        /// Its class.
+        class: Arc<str>,
+    },
+}
+
+/// The sorted sets beside the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Set {
+    /// What waits for its time.
+    Schedule,
+    /// What failed and waits to be tried again.
+    Retry,
+    /// What failed for good; bounded in number and age.
+    Dead,
+}
+
+impl Set {
+    /// Its key on Redis.
+    pub const fn key(self) -> &'static str {
+        match self {
+            Set::Schedule => "schedule",
+            Set::Retry => "retry",
+            Set::Dead => "dead",
+        }
+    }
+}
+
+/// What a worker asks for in one step.
+#[derive(Debug, Clone)]
+pub struct Turn<'a> {
+    /// Who asks.
+    pub owner: &'a Owner,
+    /// Leases that end.
+    pub finished: &'a [Finish],
+    /// Queues in the order in which they are looked at.
+    pub queues: &'a [Arc<str>],
+    /// Names for new leases: as many as are wanted at most.
+    pub fresh: &'a [Token],
+}
+
+/// What it gets.
+#[derive(Debug, Clone, Default)]
+pub struct Turned {
+    /// New leases, at most as many as were wanted and no more than [`MOST_A_STEP`].
+    pub leases: Vec<Lease>,
+    /// Leases that were to end and had been taken over before.
+    pub lost: Vec<Token>,
+}
+
+/// An entry of a sorted set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place.
+    pub at: Moment,
+    /// The job.
+    pub payload: Bytes,
+}
+
+/// A due entry and what it becomes.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// What lies in the set: it is moved only if it still does.
+    pub entry: Entry,
+    /// Queue that it goes to.
+    pub queue: Arc<str>,
+    /// What is put there.
+    pub payload: Bytes,
+}
+
+/// Which way a list is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// What comes first, or came first.
+    Oldest,
+    /// What comes last, or came last.
+    Newest,
+}
+
+/// What is paused.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pause {
+    /// A queue: nothing is taken from it.
+    Queue(Arc<str>),
+    /// A class of jobs, in every queue.
+    Class(Arc<str>),
+}
+
+/// A queue at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Jobs that wait.
+    pub depth: u64,
+    /// The one that waits longest.
+    pub oldest: Option<Bytes>,
+    /// True if nothing is taken from it.
+    pub is_paused: bool,
+}
+
+/// Numbers that cost the same at any depth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Jobs that ran, failures with them, since the store was made.
+    pub processed: u64,
+    /// Those that failed.
+    pub failed: u64,
+    /// Entries of [`Set::Schedule`].
+    pub scheduled: u64,
+    /// Entries of [`Set::Retry`].
+    pub retries: u64,
+    /// Entries of [`Set::Dead`].
+    pub dead: u64,
+    /// Jobs in all queues.
+    pub enqueued: u64,
+    /// Jobs that are leased.
+    pub leased: u64,
+    /// Processes that are alive.
+    pub processes: u64,
+}
+
+/// What a process says of itself with each beat.
+#[derive(Debug, Clone)]
+pub struct Beat<'a> {
+    /// Who.
+    pub owner: &'a Owner,
+    /// What is shown of it: the JSON object `info` of Sidekiq.
+    pub info: &'a str,
+    /// Jobs that it runs at once at most.
+    pub concurrency: usize,
+    /// What runs.
+    pub work: &'a [Work],
+    /// True if it takes no more.
+    pub is_quiet: bool,
+    /// Its memory.
+    pub rss_kb: u64,
+    /// Time that a round trip to the store took the last time.
+    pub rtt_us: u64,
+    /// Jobs that ended since the last beat that was answered.
+    pub processed: u64,
+    /// Those of them that failed.
+    pub failed: u64,
+}
+
+/// A job that runs.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Which of its process's it is: any short text that is unique there.
+    pub thread: Arc<str>,
+    /// Queue that it came from.
+    pub queue: Arc<str>,
+    /// The job.
+    pub payload: Bytes,
+    /// Since when.
+    pub since: Moment,
+}
+
+/// What somebody wants of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// `TSTP`: take no more jobs.
+    Quiet,
+    /// `TERM`: end.
+    Stop,
+    /// `TTIN`: say what runs.
+    Dump,
+}
+
+/// A process at a glance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// Who.
+    pub owner: Owner,
+    /// What it says of itself: a JSON object.
+    pub info: String,
+    /// Jobs that it runs at once at most.
+    pub concurrency: u64,
+    /// Jobs that it runs.
+    pub busy: u64,
+    /// Its last beat.
+    pub beat: Moment,
+    /// True if it takes no more.
+    pub is_quiet: bool,
+}
+
+/// What was taken over from the dead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Recovered {
+    /// Jobs that are in their queues again.
+    pub back: u64,
+    /// Jobs that took their process with them too often and are dead now.
+    pub poisoned: u64,
+    /// Owners that had died.
+    pub owners: u64,
+}
+
+/// How much room a store has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// Bytes that are used.
+    pub used: u64,
+    /// Bytes that there are, where there is a bound.
+    pub of: Option<u64>,
+}
+
+/// Bounds of what a store keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Most entries of [`Set::Dead`].
+    pub dead_most: u64,
+    /// Longest that they stay there.
+    pub dead_age: Duration,
+    /// How long a process is taken to be alive after it last said so.
+    pub alive: Duration,
+    /// How often a job may take its process with it before it is dead.
+    pub poison: u32,
+    /// For how long such deaths are counted together.
+    pub poison_window: Duration,
+}
+
+impl Default for Retention {
+    fn default() -> Retention {
+        Retention {
+            // As Sidekiq does.
+            dead_most: 10_000,
+            dead_age: Duration::from_secs(180 * 86_400),
+            // Three beats may be missed; what died runs again within 30 s.
+            alive: Duration::from_secs(15),
+            poison: 3,
+            poison_window: Duration::from_secs(72 * 3_600),
+        }
+    }
+}
+
+/// Where a job is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Within<'a> {
+    /// In a set.
+    Set(Set),
+    /// In a queue.
+    Queue(&'a str),
+}
