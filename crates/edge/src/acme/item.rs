@@ -7,6 +7,7 @@ use forebay_signals::clock;
 
 use super::Standing;
 use super::keeper::LOOK_EVERY;
+use super::state::Pause;
 use super::timing::{self, Draw, Window};
 use crate::listen::tls::Managed;
 
@@ -84,6 +85,31 @@ impl Item {
         pause
     }
 
+    /// What the process that comes after this one has to know.
+    pub(super) fn pause(&self) -> Option<Pause> {
+        let wall = |at: Instant| clock::wall() + at.saturating_duration_since(clock::now());
+        Some(Pause {
+            failures: self.failures,
+            why: self.failure.clone()?,
+            next_attempt: self.next_attempt.map(wall)?,
+            told_until: self.told_until.map(wall),
+        })
+    }
+
+    /// Goes on where the process before this one stopped.
+    pub(super) fn goes_on(&mut self, pause: Pause) {
+        // A clock that jumped, or a file that somebody wrote, keeps nothing back for longer than an
+        // authority may ask for.
+        let left = |until: SystemTime| {
+            let left = until.duration_since(clock::wall()).unwrap_or_default();
+            clock::now() + left.min(timing::LONGEST_TOLD)
+        };
+        self.failures = pause.failures;
+        self.failure = Some(pause.why);
+        self.next_attempt = Some(left(pause.next_attempt));
+        self.told_until = pause.told_until.map(left);
+    }
+
     /// Takes over what was found in the folder.
     pub(super) fn takes(&mut self, held: Option<Managed>) {
         let is_same = match (&self.held, &held) {
@@ -117,4 +143,40 @@ pub(super) fn standing(names: &[String], item: &Item) -> Standing {
 pub(super) fn draw() -> Draw {
     let number = RandomState::new().hash_one(0) >> 32;
     Draw(u32::try_from(number).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn who_starts_again_waits_as_before() {
+        let names = ["a.example".to_owned()];
+        let mut item = Item::new();
+        assert!(item.pause().is_none());
+        item.failed("no".into(), None);
+        let pause = item.failed("it said 429".into(), Some(600 * MINUTE));
+        let known = item.pause().expect("it failed");
+        let mut next = Item::new();
+        assert_eq!(next.due_in(&names), Duration::ZERO);
+        next.goes_on(known);
+        assert_eq!((next.failures, next.failure.as_deref()), (2, Some("it said 429")));
+        let due = next.due_in(&names);
+        assert!(due <= pause && due + MINUTE > pause, "{due:?} of {pause:?}");
+        // What an operator asks for changes nothing at what the authority said.
+        next.next_attempt = next.told_until;
+        assert!(next.due_in(&names) + MINUTE > 600 * MINUTE);
+    }
+
+    #[test]
+    fn no_file_keeps_an_attempt_back_for_ever() {
+        let far = clock::wall() + Duration::from_secs(1 << 40);
+        let pause =
+            Pause { failures: 1, why: "x".into(), next_attempt: far, told_until: Some(far) };
+        let mut item = Item::new();
+        item.goes_on(pause);
+        assert!(item.due_in(&[]) <= timing::LONGEST_TOLD);
+    }
 }

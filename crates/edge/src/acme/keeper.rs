@@ -125,20 +125,27 @@ impl Keeper {
     ) -> Result<bool, BadState> {
         let (state, wanted) = (State::of(settings), settings.clone());
         let mut lock = self.lock.take();
-        let (lock, found) = aside(move || {
+        let (lock, found, pauses) = aside(move || {
             if lock.is_none() {
                 state.make()?;
                 lock = state.lock()?;
             }
-            Ok((lock, state.certificates(&wanted)?))
+            let names = wanted.certificates.iter().filter_map(|names| names.first());
+            let pauses = names.map(|name| state.pause(name)).collect::<Result<Vec<_>, _>>()?;
+            Ok((lock, state.certificates(&wanted)?, pauses))
         })
         .await?;
         self.lock = lock;
         let names = settings.certificates.iter().filter_map(|names| names.first());
         let mut items = HashMap::new();
-        for (name, held) in names.zip(found) {
-            let mut item = self.items.remove(name).unwrap_or_else(Item::new);
+        for ((name, held), pause) in names.zip(found).zip(pauses) {
+            let known = self.items.remove(name);
+            let is_new = known.is_none();
+            let mut item = known.unwrap_or_else(Item::new);
             item.takes(held);
+            if let (true, Some(pause)) = (is_new, pause) {
+                item.goes_on(pause);
+            }
             if !self.told.is_empty() {
                 (item.failures, item.failure) = (0, None);
             }
@@ -215,7 +222,18 @@ impl Keeper {
                 self.quiet_until = Some(clock::now() + timing::silence(self.unlucky));
             }
         }
+        self.remember(settings, name).await;
         self.show(&edge.acme);
+    }
+
+    /// Keeps what is known of failures, for the process that comes after this one.
+    async fn remember(&self, settings: &Settings, name: &str) {
+        let pause = self.items.get(name).and_then(Item::pause);
+        let (state, of) = (State::of(settings), name.to_owned());
+        if let Err(bad) = aside(move || state.keep_pause(&of, pause.as_ref())).await {
+            // Without it the next process asks once too often.
+            tracing::warn!(name, why = %bad, "a failed attempt is not remembered");
+        }
     }
 
     fn show(&self, acme: &Acme) {

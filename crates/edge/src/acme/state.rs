@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use forebay_signals::clock;
 use instant_acme::AccountCredentials;
@@ -34,6 +35,20 @@ pub(super) struct Account {
     /// The directory that it is of.
     directory: String,
     pub(super) credentials: AccountCredentials,
+}
+
+/// What is known of a certificate that could not be had, for the process that comes after this one: whoever
+/// crashes and starts again must not ask an authority each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pause {
+    /// Failures in a row.
+    pub(super) failures: u32,
+    /// The last of them.
+    pub(super) why: String,
+    /// Not before this.
+    pub(super) next_attempt: SystemTime,
+    /// Not before this even if an operator asks.
+    pub(super) told_until: Option<SystemTime>,
 }
 
 /// A folder that cannot be used.
@@ -211,8 +226,32 @@ impl State {
         Ok(got)
     }
 
+    /// What is known of failures of a certificate. A file that says nothing is no reason to wait.
+    pub(super) fn pause(&self, name: &str) -> Result<Option<Pause>, BadState> {
+        let bytes = read(&self.pause_path(name))?;
+        Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    }
+
+    /// Keeps that, or forgets it.
+    pub(super) fn keep_pause(&self, name: &str, pause: Option<&Pause>) -> Result<(), BadState> {
+        let path = self.pause_path(name);
+        let Some(text) = pause.and_then(|pause| serde_json::to_vec_pretty(pause).ok()) else {
+            return match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    Err(BadState::Unusable { path, source })
+                }
+                _ => Ok(()),
+            };
+        };
+        write(&path, &text)
+    }
+
     fn certificate_path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}.pem"))
+    }
+
+    fn pause_path(&self, name: &str) -> PathBuf {
+        self.folder.join(format!("{name}.pause"))
     }
 }
 

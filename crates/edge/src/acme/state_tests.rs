@@ -137,3 +137,25 @@ fn each_directory_has_a_folder_of_its_own_within() {
         assert_eq!(folder_name(directory), folder);
     }
 }
+
+#[test]
+fn failures_are_remembered_until_there_is_a_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = State::of(&settings(folder.path(), DIRECTORY));
+    state.make().expect("made");
+    assert_eq!(state.pause("a.example").expect("readable"), None);
+    let pause = Pause {
+        failures: 3,
+        why: "it said 429".into(),
+        next_attempt: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000),
+        told_until: None,
+    };
+    state.keep_pause("a.example", Some(&pause)).expect("kept");
+    assert_eq!(state.pause("a.example").expect("readable"), Some(pause));
+    assert_eq!(mode(&state.pause_path("a.example")), 0o600);
+    fs::write(state.pause_path("a.example"), "{").expect("ours");
+    assert_eq!(state.pause("a.example").expect("readable"), None);
+    state.keep_pause("a.example", None).expect("forgotten");
+    state.keep_pause("a.example", None).expect("it was not there");
+    assert!(!state.pause_path("a.example").exists());
+}

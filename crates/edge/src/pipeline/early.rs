@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use forebay_signals::clock;
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName};
 use http::{Method, StatusCode, Uri, Version};
@@ -63,16 +64,16 @@ pub(super) fn tell(edge: &Edge, site: &Site, key: &[u8], goal: &Goal) {
     }
 }
 
-/// Keeps the links of a page.
+/// Keeps the links of a page. True if there were some.
 pub(super) fn keep(
     edge: &Edge,
     site: &Site,
     key: &[u8],
     (status, fields): (StatusCode, &HeaderMap),
     audience: Audience,
-) {
+) -> bool {
     if site.route.early_hints != EarlyHints::Make || status != StatusCode::OK || !is_page(fields) {
-        return;
+        return false;
     }
     let value = hinted(fields, audience);
     let mut lines = OwnLines::with_capacity(value.len() + b"link: \r\n".len());
@@ -80,6 +81,12 @@ pub(super) fn keep(
         lines.push("link", |out| out.extend_from_slice(&value));
     }
     edge.cache.links.keep(key, lines.into(), edge.cache.ms(clock::now()));
+    !value.is_empty()
+}
+
+/// Forgets them.
+pub(super) fn forget(edge: &Edge, key: &[u8]) {
+    edge.cache.links.keep(key, Bytes::new(), edge.cache.ms(clock::now()));
 }
 
 /// Who may be told of the links of an answer that is stored under this grant, or not at all.

@@ -353,7 +353,23 @@ impl Fill {
     }
 
     fn keep_links(&self, status: StatusCode, fields: &HeaderMap, grant: Option<&Grant>) {
-        early::keep(&self.edge, &self.site, &self.key, (status, fields), early::audience(grant));
+        let is_kept = early::keep(
+            &self.edge,
+            &self.site,
+            &self.key,
+            (status, fields),
+            early::audience(grant),
+        );
+        // A purge forgets all links once it is in force. What was asked before it is looked at after it was
+        // kept: one of the two sees the other.
+        let is_purged = || {
+            let tags = tags::tags(fields).unwrap_or_default();
+            let bears = |tag| tags.contains(&tag);
+            self.edge.cache.memory.is_purged(self.ticket, &self.key, bears)
+        };
+        if is_kept && is_purged() {
+            early::forget(&self.edge, &self.key);
+        }
     }
 
     /// Takes off what is for us and no client's business.

@@ -322,6 +322,18 @@ fn links_are_forgotten_with_the_next_answer_and_by_a_purge() {
         assert!(told(&world, &stage, "").await.starts_with("HTTP/1.1 103"));
         world.edge.cache.purge(Selection::everything(), Effect::Gone, |_| ());
         assert!(told(&world, &stage, "").await.starts_with("HTTP/1.1 200"));
+
+        // An answer that was asked for before the purge does not bring them back.
+        stage.says("", &links);
+        let asked = stage.asked.load(Ordering::SeqCst);
+        let client = Client::open(&world, "/late", "").await;
+        until("the origin is asked", || stage.asked.load(Ordering::SeqCst) > asked).await;
+        world.edge.cache.purge(Selection::everything(), Effect::Gone, |_| ());
+        stage.answer();
+        assert!(client.rest().await.ends_with("page"));
+        let mut client = Client::open(&world, "/late", "").await;
+        stage.answer();
+        assert!(client.head().await.starts_with("HTTP/1.1 200"));
     });
 }
 
