@@ -235,18 +235,24 @@ fn nothing_to_send() -> Error {
     Error::new(ErrorKind::Internal, "a try without a request")
 }
 
-/// Waits for an answer until `until`, or as long again while it is the client that is waited for.
+/// Waits for an answer until `until`, or as long again from the moment when the client was waited for last.
 async fn answered_within<T>(
     until: Instant,
     sender: Option<Arc<Sender>>,
     mut sending: Pin<Box<impl Future<Output = Result<T, Error>>>>,
 ) -> Result<T, Error> {
     let patience = until.saturating_duration_since(clock::now());
+    let mut wait = patience;
     loop {
-        match clock::timeout(patience, sending.as_mut()).await {
-            Ok(done) => return done,
-            Err(_) if sender.as_ref().is_some_and(|sender| sender.is_awaited()) => {}
-            Err(_) => return Err(Error::new(ErrorKind::OriginTimeout, "no answer in time")),
+        if let Ok(done) = clock::timeout(wait, sending.as_mut()).await {
+            return done;
+        }
+        let now = clock::now();
+        let since = sender.as_ref().map(|sender| sender.awaited_until().unwrap_or(now));
+        wait =
+            since.map_or(Duration::ZERO, |since| (since + patience).saturating_duration_since(now));
+        if wait.is_zero() {
+            return Err(Error::new(ErrorKind::OriginTimeout, "no answer in time"));
         }
     }
 }

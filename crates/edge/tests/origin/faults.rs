@@ -438,37 +438,6 @@ fn an_upload_that_breaks_off_resets_the_origin_before_the_message_is_whole() {
     });
 }
 
-/// The server's time stands still while the client sends: nobody opens a breaker by being slow.
-#[test]
-fn a_slow_upload_is_not_the_servers_failure() {
-    run(async {
-        let raw = Raw::start(|mut peer| async move {
-            peer.head().await;
-            peer.until("0\r\n\r\n").await;
-            peer.write(HELLO).await;
-        })
-        .await;
-        let mut settings = settings([raw.server()]);
-        settings.try_timeout = Duration::from_millis(60);
-        settings.total_timeout = Duration::from_millis(120);
-        let (_origins, upstream) = origins(settings);
-        let (feed, body) = pipe();
-        let fetch = tokio::spawn({
-            let upstream = Arc::clone(&upstream);
-            async move { fetch_text(&upstream, ask(Method::POST, "/", body)).await }
-        });
-        for _ in 0..5 {
-            feed.send(Ok(Frame::data(Bytes::from_static(b"part")))).await.expect("room");
-            forebay_signals::clock::sleep(Duration::from_millis(50)).await;
-        }
-        drop(feed);
-        assert_eq!(fetch.await.expect("no panic"), "hello");
-        let view = upstream.view();
-        assert!(view.servers[0].is_healthy);
-        assert_eq!(view.servers[0].failures, 0);
-    });
-}
-
 #[test]
 fn a_client_that_leaves_takes_its_request_with_it() {
     run(async {

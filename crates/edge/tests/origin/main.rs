@@ -10,5 +10,6 @@ mod hostile_http2;
 mod protocols;
 mod refused;
 mod serving;
+mod slow;
 mod support;
 mod trials;

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use forebay_signals::clock;
@@ -88,7 +88,8 @@ impl Http1 {
     }
 
     /// Sends a request and waits for its answer's head, until `until`. While the client is still sending,
-    /// the server's time stands still: a slow upload is not its failure, and `listen` has a limit for it.
+    /// the server's time stands still, and begins anew after it: a slow upload is not its failure, and
+    /// `listen` has a limit for it.
     pub(in crate::origin) async fn ask(
         &mut self,
         outgoing: &mut Outgoing,
@@ -104,11 +105,11 @@ impl Http1 {
         poll_fn(|context| {
             let head = self.poll_head(&mut parser, outgoing, context);
             if head.is_pending() && self.sending.waits_for_client() {
-                self.limit.begin(clock::now() + patience);
+                self.limit.rest();
                 return Poll::Pending;
             }
             if head.is_pending() {
-                ready!(self.limit.poll_passed(Duration::ZERO, context));
+                ready!(self.limit.poll_passed(patience, context));
                 let late = Error::new(ErrorKind::OriginTimeout, "no answer in time");
                 return Poll::Ready(Err(Failure::Sent(late)));
             }
