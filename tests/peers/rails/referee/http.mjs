@@ -3,8 +3,9 @@ import http from "node:http";
 
 const DEADLINE_SECONDS = 40;
 
-/** Answers `{ status, headers, setCookies, body }`; a cut connection is an error. */
+/** Answers `{ status, headers, setCookies, body, hints }`, `hints` being fields of every 103; a cut connection is an error. */
 export function fetchRaw(url, { method = "GET", headers = {}, body } = {}) {
+  const hints = [];
   return new Promise((resolve, reject) => {
     const request = http.request(url, { method, headers, agent: false, signal: AbortSignal.timeout(DEADLINE_SECONDS * 1000) }, (response) => {
       const chunks = [];
@@ -15,8 +16,10 @@ export function fetchRaw(url, { method = "GET", headers = {}, body } = {}) {
         headers: response.headers,
         setCookies: response.headers["set-cookie"] ?? [],
         body: Buffer.concat(chunks).toString(),
+        hints,
       }));
     });
+    request.on("information", ({ headers: told }) => hints.push(told));
     request.on("error", reject);
     request.end(body);
   });
@@ -52,5 +55,15 @@ export const isHit = (headers) => /^Forebay\s*;\s*hit\b/i.test(headers["cache-st
 
 /** Makes `name=value; …` of `Set-Cookie` lines. */
 export const cookieHeader = (setCookies) => setCookies.map((line) => line.split(";")[0]).join("; ");
+
+/** Signs a person in without a browser; answers their cookies. */
+export async function cookiesOf(url, { name, password }) {
+  const form = await fetchRaw(`${url}/session/new`);
+  const body = new URLSearchParams({ authenticity_token: formToken(form.body), name, password }).toString();
+  const headers = { cookie: cookieHeader(form.setCookies), "content-type": "application/x-www-form-urlencoded" };
+  const { status, setCookies } = await fetchRaw(`${url}/session`, { method: "POST", headers, body });
+  if (status !== 303) throw new Error(`${name} could not sign in: ${status}`);
+  return cookieHeader(setCookies);
+}
 
 export const formToken = (html) => /name="authenticity_token" value="([^"]+)"/.exec(html)?.[1];

@@ -6,6 +6,7 @@ import * as landing from "./cases/landing.mjs";
 import * as assets from "./cases/assets.mjs";
 import * as files from "./cases/files.mjs";
 import * as hints from "./cases/hints.mjs";
+import * as operators from "./cases/operators.mjs";
 import * as careless from "./cases/careless.mjs";
 import * as users from "./cases/users.mjs";
 import * as chat from "./cases/chat.mjs";
@@ -15,8 +16,8 @@ import * as outage from "./cases/outage.mjs";
 import * as leaving from "./cases/leaving.mjs";
 import * as drain from "./cases/drain.mjs";
 
-const CASES = { landing, assets, files, hints, careless, users, chat, reload, secrets, outage, leaving, drain };
-const DEADLINE_SECONDS = 180;
+const CASES = { landing, assets, files, hints, operators, careless, users, chat, reload, secrets, outage, leaving, drain };
+const DEADLINE_SECONDS = 300;
 
 const { REFEREE_WORK: work, REFEREE_DIRECT: direct, FOREBAY_BIN: forebay, CHROMIUM: chromium } = process.env;
 const report = new Report();

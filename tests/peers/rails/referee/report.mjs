@@ -2,10 +2,17 @@
 
 export class Report {
   #case = "";
-  #failures = 0;
-  #laws = 0;
+  #count = { failures: 0, laws: 0 };
 
   open(name) { this.#case = name; }
+
+  /** The same report for a case that runs beside others. */
+  beside(name) {
+    const report = new Report();
+    report.#count = this.#count;
+    report.open(name);
+    return report;
+  }
 
   /** The one way to judge: `got` must be `expected`. */
   equal(law, expected, got) {
@@ -21,16 +28,16 @@ export class Report {
 
   skipped(why) { console.log(`skipped ${this.#case}: ${why}`); }
 
-  get failures() { return this.#failures; }
+  get failures() { return this.#count.failures; }
 
   summary(seconds) {
-    console.log(`${this.#laws} laws, ${this.#failures} failed, ${seconds.toFixed(1)} s`);
+    console.log(`${this.#count.laws} laws, ${this.#count.failures} failed, ${seconds.toFixed(1)} s`);
   }
 
   #judge(law, good, expected, got) {
-    this.#laws += 1;
+    this.#count.laws += 1;
     if (good) return console.log(`ok      ${this.#case}: ${law}`);
-    this.#failures += 1;
+    this.#count.failures += 1;
     console.log(`failed  ${this.#case}: ${law}\n        expected: ${expected}\n        got:      ${got}`);
   }
 }

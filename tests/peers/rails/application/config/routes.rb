@@ -10,5 +10,8 @@ Rails.application.routes.draw do
   get "downloads/:name", to: "downloads#show"
   get "slow/:ticket", to: "slow#show"
   get "up", to: "up#show"
+  get "seen", to: "seen#show"
+  get "busy", to: "busy#show"
+  get "internal/session", to: "sessions#who"
   mount ActionCable.server => "/cable"
 end
