@@ -36,7 +36,8 @@ async function busiest(report, edge) {
 
 async function why(report, edge) {
   const { code, out } = await edge.verb("cache", "why", `${edge.url}/`, "-H", "Cookie: theme=dark; _pinboard_session=1");
-  for (const rule of ["pages", "mine", "calm", "theme"]) report.holds(`\`cache why\` names ${rule}`, code === 0 && out.includes(rule), rule, out);
+  for (const rule of ["pages", "mine", "calm"]) report.holds(`\`cache why\` names ${rule}`, code === 0 && out.includes(rule), rule, out);
+  report.holds("and shows the key", /^key .*theme.*dark/m.test(out), "theme and dark in the key", out);
 }
 
 async function marks(report, edge) {
