@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use crate::Outcome;
 use crate::cargo::{Metadata, cargo, metadata, root};
 use crate::steps::{self, Steps};
+use crate::{Outcome, dist};
 
 /// Fuzzing time of each target.
 const FUZZ_SECONDS: u32 = 60;
@@ -13,11 +13,16 @@ const FUZZ_SECONDS: u32 = 60;
 /// Name filter of the long runs.
 const LONG_RUNS: &str = "deep_";
 
-/// Features one by one, fuzzing, long runs; says what it skipped.
+/// Features one by one, fuzzing, the package on a machine, long runs; says what it skipped.
 pub(crate) fn run() -> Outcome {
     let mut steps = Steps::begin("deep");
     features(&mut steps, &metadata()?);
     fuzz(&mut steps);
+    steps.step("package on a machine", || {
+        steps::run(&mut cargo(&["build", "--quiet", "--package", "forebay"]))?;
+        let target = metadata()?.target;
+        dist::boot(&target.join("debug/forebay"), &target.join("machine"))
+    });
     long_runs(&mut steps);
     steps.end()
 }

@@ -24,7 +24,7 @@ cargo xtask TASK [ARGUMENTS]
   generate          write docs/reference anew from the binary
   dist              the release binary with its unit, man page and completions, and a package for Debian
   screens           take the pictures of the documents from the running demo (needs Chromium)
-  deep              what takes too long for CI: features one by one, fuzzing, long runs
+  deep              what takes too long for CI: features one by one, fuzzing, a machine that boots, long runs
 ";
 
 /// Done, or why not, in words that are printed as they are.

@@ -4,6 +4,7 @@
 //! `forebay.service`, `forebay.1`, completions, `forebay_VERSION_ARCH.deb`, `SHA256SUMS`. The same commit makes the
 //! same bytes wherever compiler and libraries are the same.
 
+mod boot;
 mod notices;
 mod package;
 mod prove;
@@ -15,6 +16,7 @@ use std::process::Command;
 use crate::cargo::{cargo, metadata, root};
 use crate::steps::{self, Steps, output};
 use crate::{Outcome, USAGE};
+pub(crate) use boot::boot;
 pub(crate) use prove::prove;
 
 /// Files of the package that are not made.
