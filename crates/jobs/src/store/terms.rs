@@ -148,7 +148,7 @@ pub struct Turn<'a> {
 /// What it gets.
 #[derive(Debug, Clone, Default)]
 pub struct Turned {
-    /// New leases, at most as many as were wanted and no more than [`MOST_A_STEP`].
+    /// New leases, at most as many as were wanted and no more than [`MOST_A_STEP`](super::MOST_A_STEP).
     pub leases: Vec<Lease>,
     /// Leases that were to end and had been taken over before.
     pub lost: Vec<Token>,
