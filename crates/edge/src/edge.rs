@@ -237,10 +237,10 @@ impl Edge {
     /// current-thread runtime.
     pub async fn serve(self: Arc<Edge>, core: usize) {
         let flushing = tokio::spawn(crate::access_log::flush_regularly(self.drain.clone()));
-        let gathering = tokio::spawn(top::gather(Arc::clone(&self)));
+        let laying_out = tokio::spawn(top::lay_out(Arc::clone(&self)));
         let handler = Pipeline(Arc::clone(&self));
         listen::run(core, Arc::clone(&self.entrance), handler, self.drain.clone()).await;
-        if let Err(error) = gathering.await {
+        if let Err(error) = laying_out.await {
             tracing::error!(%error, "what counts for top ended early");
         }
         if let Err(error) = flushing.await {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
 use forebay_edge::origin::child::{self, Child};
-use forebay_edge::{acme, expiry, geo, telemetry};
+use forebay_edge::{acme, expiry, geo, telemetry, top};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -124,8 +124,9 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
     })
 }
 
-/// What is looked after until the process goes: certificates that end, and databases that change.
+/// What is looked after until the process goes: certificates that end, databases that change, and what is asked for most.
 fn spawn_watches(edge: &Arc<Edge>, gone: &Drain) {
+    drop(tokio::spawn(top::tend(Arc::clone(edge), gone.clone())));
     drop(tokio::spawn(acme::tend(Arc::clone(edge), gone.clone())));
     spawn_geo(edge, gone);
     let (edge, gone) = (Arc::clone(edge), gone.clone());

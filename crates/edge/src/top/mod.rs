@@ -1,35 +1,33 @@
 //! What is asked for most, and by whom: the busiest routes, keys and clients of the last minute.
 //!
 //! In: a few requests a second of each core, drawn at random and written down where they end (`saw`); a task of
-//! the core takes them from there (`gather`). Out: rows with the error that they may have ([`Top::view`]). Routes
-//! are read from their own counters and are exact. Memory is bounded whatever is asked for (`sketch`); nothing is
-//! kept longer than a minute, and nothing is ever written anywhere: addresses of clients are personal data.
+//! the core lays them out (`lay_out`), and one beside the cores counts them ([`tend`]). Out: rows with the error that
+//! they may have ([`Top::view`]). Routes are read from their own counters and are exact. Memory is bounded whatever is
+//! asked for (`sketch`); nothing is kept longer than a minute, and nothing is ever written anywhere: addresses of
+//! clients are personal data.
 //!
 //! A request that is not drawn costs a step of a counter: no lock, no allocation, no look at the clock.
 
 mod sample;
 mod sketch;
+mod slices;
 
-use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use forebay_signals::clock;
+use forebay_signals::drain::Drain;
 use serde::{Deserialize, Serialize};
 
 use crate::edge::Edge;
-use crate::traffic::{Outcome, Traffic};
-use sample::Sample;
+use crate::traffic::Traffic;
 pub(crate) use sample::{Seen, saw};
-use sketch::{Measure, Row, Sketches, Tally};
+use sketch::{Measure, Row, Tally};
+use slices::{Counted, Tray, routes};
 
-/// Time between two looks of a core at what it has drawn.
+/// Time between two looks at what was drawn.
 const TICK: Duration = Duration::from_millis(500);
-/// What is counted together; with the last of these the minute moves on.
-const SLICE: Duration = Duration::from_secs(10);
-/// Slices that are looked at: a minute.
-const SLICES: usize = 6;
 /// Bits of a client's address that count: an IPv6 client has the rest for itself.
 const IPV4_BITS: u8 = 32;
 const IPV6_BITS: u8 = 64;
@@ -98,55 +96,65 @@ pub struct TopRow {
 /// The counts of the process.
 #[derive(Debug, Default)]
 pub struct Top {
-    slices: Mutex<VecDeque<Slice>>,
+    /// What cores have laid out: a tray for each, so that no core ever waits for another one.
+    trays: Mutex<Vec<Tray>>,
+    counted: Mutex<Counted>,
 }
 
-/// Ten seconds.
-#[derive(Debug)]
-struct Slice {
-    began: Instant,
-    looked_at: u64,
-    total: Tally,
-    keys: Sketches<Vec<u8>>,
-    clients: Sketches<IpAddr>,
-    /// Counters of the routes when it began.
-    routes: HashMap<String, Tally>,
-}
-
-/// Takes what this core draws, again and again until its drain begins.
-pub(crate) async fn gather(edge: Arc<Edge>) {
-    let mut samples = sample::begin();
-    // What routes have counted so far is known from here on.
-    edge.top.take(&mut samples, &edge.traffic);
+/// Lays out what this core draws, again and again until its drain begins.
+pub(crate) async fn lay_out(edge: Arc<Edge>) {
+    let tray = edge.top.open();
+    sample::begin();
     loop {
         tokio::select! {
             () = edge.drain.begun() => break,
             () = clock::sleep(TICK) => {}
         }
-        sample::take(&mut samples);
-        edge.top.take(&mut samples, &edge.traffic);
+        // Whoever counts is at it this very moment: it is taken the next time.
+        if let Ok(mut laid_out) = tray.try_lock() {
+            sample::take(&mut laid_out);
+        }
     }
     sample::end();
 }
 
-impl Top {
-    /// Counts samples. While somebody reads they wait for the next time.
-    fn take(&self, samples: &mut Vec<Sample>, traffic: &Traffic) {
-        let Ok(mut slices) = self.slices.try_lock() else { return };
-        let slice = current(&mut slices, traffic);
-        for sample in samples.drain(..) {
-            slice.count(&sample);
+/// Counts what cores have drawn until `gone`. Not for a core: the counters of thousands of routes are read here.
+pub async fn tend(edge: Arc<Edge>, gone: Drain) {
+    loop {
+        edge.top.lock().count(&edge.top.trays(), &edge.traffic);
+        tokio::select! {
+            () = gone.begun() => return,
+            () = clock::sleep(TICK) => {}
         }
+    }
+}
+
+impl Top {
+    /// A tray for a core.
+    fn open(&self) -> Tray {
+        let tray = Tray::new(Mutex::new(Vec::with_capacity(sample::MOST_WAITING)));
+        let mut trays = self.trays.lock().unwrap_or_else(PoisonError::into_inner);
+        trays.push(Arc::clone(&tray));
+        tray
+    }
+
+    fn trays(&self) -> Vec<Tray> {
+        self.trays.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The busiest of the last minute.
     pub fn view(&self, traffic: &Traffic, what: What, by: By, most: usize) -> TopView {
-        let mut slices = self.slices.lock().unwrap_or_else(PoisonError::into_inner);
-        current(&mut slices, traffic);
+        let mut counted = self.lock();
+        counted.count(&self.trays(), traffic);
+        let slices = &counted.slices;
         let now = clock::now();
         let began = slices.front().map_or(now, |slice| slice.began);
         let mut total = Tally::default();
-        for slice in slices.iter() {
+        for slice in slices {
             total.merge(&slice.total);
         }
         let looked_at = slices.iter().map(|slice| slice.looked_at).sum();
@@ -169,7 +177,7 @@ impl Top {
                 sketch::merged(sketches, address)
             }
         };
-        drop(slices);
+        drop(counted);
         rows.sort_by(|a, b| {
             let counts = measure.of(&b.tally).cmp(&measure.of(&a.tally));
             counts.then_with(|| a.name.cmp(&b.name))
@@ -187,27 +195,6 @@ impl Top {
     }
 }
 
-impl Slice {
-    fn new(began: Instant, traffic: &Traffic) -> Slice {
-        Slice {
-            began,
-            looked_at: 0,
-            total: Tally::default(),
-            keys: Sketches::default(),
-            clients: Sketches::default(),
-            routes: counters(traffic),
-        }
-    }
-
-    fn count(&mut self, sample: &Sample) {
-        let tally = Tally::of(sample);
-        self.looked_at += 1;
-        self.total.merge(&tally);
-        self.keys.count(sample.key(), &tally);
-        self.clients.count(&sample.client, &tally);
-    }
-}
-
 impl From<By> for Measure {
     fn from(by: By) -> Measure {
         match by {
@@ -216,47 +203,6 @@ impl From<By> for Measure {
             By::Misses => Measure::Misses,
         }
     }
-}
-
-/// The slice of now; those that are older than a minute go.
-fn current<'s>(slices: &'s mut VecDeque<Slice>, traffic: &Traffic) -> &'s mut Slice {
-    let now = clock::now();
-    let age = |slice: &Slice| now.saturating_duration_since(slice.began);
-    let oldest = SLICE * u32::try_from(SLICES).unwrap_or(1);
-    if slices.back().is_none_or(|newest| age(newest) >= SLICE) {
-        slices.push_back(Slice::new(now, traffic));
-    }
-    while slices.len() > 1 && slices.front().is_some_and(|slice| age(slice) >= oldest) {
-        slices.pop_front();
-    }
-    slices.back_mut().expect("there is one: it was put there if there was none")
-}
-
-/// What the counters of all routes say now.
-fn counters(traffic: &Traffic) -> HashMap<String, Tally> {
-    let of = |outcomes: &[Outcome], route: &crate::traffic::RouteTraffic| {
-        outcomes.iter().map(|outcome| route.with_outcome(*outcome)).sum()
-    };
-    let counted = traffic.all().into_iter().map(|(name, route)| {
-        let tally = Tally {
-            requests: route.requests(),
-            hits: of(&sample::HITS, &route),
-            misses: of(&sample::MISSES, &route),
-            bytes: route.content_bytes(),
-            ..Tally::default()
-        };
-        (name, tally)
-    });
-    counted.collect()
-}
-
-/// What the counters have grown by since the oldest slice began.
-fn routes(oldest: Option<&Slice>, traffic: &Traffic) -> Vec<Row> {
-    let rows = counters(traffic).into_iter().map(|(name, now)| {
-        let before = oldest.and_then(|slice| slice.routes.get(&name)).cloned().unwrap_or_default();
-        Row { name, tally: now.since(&before), over: 0 }
-    });
-    rows.filter(|row| row.tally.requests > 0).collect()
 }
 
 #[expect(

@@ -1,5 +1,8 @@
-//! Which requests are looked at: up to fifty a second on each core, so that a quiet site is counted whole and a
+//! Which requests are looked at: some fifty a second on each core, so that a quiet site is counted whole and a
 //! busy one pays next to nothing.
+//!
+//! Whether a request is drawn is settled before it comes, by a chance that is known, and it counts as the inverse of
+//! that chance: sums are right on the average, however the chance changes (Horvitz and Thompson 1952).
 
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
@@ -8,13 +11,14 @@ use super::{IPV4_BITS, IPV6_BITS};
 use crate::cache::key::{primary_key, url_of};
 use crate::edge::Site;
 use crate::exchange::{Exchange, network};
-use crate::hashing::mix;
+use crate::hashing::{mix, unit};
 use crate::traffic::Outcome;
 
-/// Samples of a tick from which on only half as many are drawn; with fewer than half of that, twice as many.
+/// Samples of a tick after which, and after as many again, only half as many are drawn; with fewer than half of that,
+/// twice as many.
 const ENOUGH: usize = 25;
-/// Samples that wait for the tick: each halves the rest, so that these are many more than are ever drawn.
-const MOST_WAITING: usize = 24 * ENOUGH;
+/// Samples that wait to be counted; of more only half are kept.
+pub(super) const MOST_WAITING: usize = 8 * ENOUGH;
 /// Longest interval between two samples.
 const LONGEST: u32 = 1 << 20;
 /// Longer keys are cut: what differs further behind is one row.
@@ -56,11 +60,11 @@ pub(crate) struct Seen<'a> {
 
 /// What a core has drawn.
 struct Drawn {
-    /// Never grown where a request ends; without room nothing is drawn.
+    /// Never grown where a request ends; before [`begin`] and after [`end`] there is no room at all.
     samples: Vec<Sample>,
     scratch: Vec<u8>,
-    /// Samples at which the interval doubles.
-    doubles_at: usize,
+    /// Samples of this tick.
+    since: usize,
     /// One of so many requests is drawn.
     interval: u32,
     random: u64,
@@ -72,7 +76,7 @@ thread_local! {
     static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn {
         samples: Vec::new(),
         scratch: Vec::new(),
-        doubles_at: ENOUGH,
+        since: 0,
         interval: 1,
         random: 0,
     }) };
@@ -88,27 +92,28 @@ pub(crate) fn saw(seen: &Seen<'_>) {
     }
 }
 
-/// Begins on this core; gives the other of two buffers that take turns.
-pub(super) fn begin() -> Vec<Sample> {
+/// Begins on this core.
+pub(super) fn begin() {
     DRAWN.with_borrow_mut(|drawn| {
         drawn.samples = Vec::with_capacity(MOST_WAITING);
         drawn.scratch = Vec::with_capacity(4 * KEY_BYTES);
     });
     LEFT.set(1);
-    Vec::with_capacity(MOST_WAITING)
 }
 
-/// Takes what was drawn since the last time, and draws more or fewer from here on.
+/// A tick: gives what was drawn if `into` is empty, which must have room for as many, and keeps it for the next time
+/// if not; draws more from here on if that was little.
 pub(super) fn take(into: &mut Vec<Sample>) {
     DRAWN.with_borrow_mut(|drawn| {
-        if drawn.samples.len() < ENOUGH / 2 && drawn.interval > 1 {
-            drawn.interval /= 2;
-            // Or a site that falls quiet would wait long for its next one.
-            LEFT.set(LEFT.get().min(drawn.gap()));
-        }
-        drawn.doubles_at = ENOUGH;
         if into.is_empty() {
             std::mem::swap(into, &mut drawn.samples);
+        }
+        let since = std::mem::take(&mut drawn.since);
+        if since < ENOUGH / 2 && drawn.interval > 1 {
+            drawn.interval /= 2;
+            // Or a site that falls quiet would wait long for its next one. Gaps know nothing of what went before
+            // them, so that one may take the place of another at any time.
+            LEFT.set(drawn.gap());
         }
     });
 }
@@ -123,23 +128,49 @@ pub(super) fn end() {
 #[inline(never)]
 fn draw(seen: &Seen<'_>) {
     DRAWN.with_borrow_mut(|drawn| {
-        LEFT.set(drawn.gap());
+        if drawn.samples.len() == drawn.samples.capacity() {
+            drawn.thin();
+        }
         if drawn.samples.len() < drawn.samples.capacity() {
             drawn.put(seen);
+            drawn.since += 1;
         }
-        if drawn.samples.len() >= drawn.doubles_at && drawn.interval < LONGEST / 2 {
-            drawn.interval *= 2;
-            drawn.doubles_at += ENOUGH;
+        if drawn.since >= ENOUGH && drawn.since.is_multiple_of(ENOUGH) {
+            drawn.interval = (drawn.interval * 2).min(LONGEST);
         }
+        // Last: a sample stands for as many as the interval in which it was waited for.
+        LEFT.set(drawn.gap());
     });
 }
 
 impl Drawn {
-    /// Requests until the next one: drawn too, or requests that come in a rhythm would be counted wrongly.
+    /// Requests until the next one. Each request has the same chance whatever came before it, so that neither those
+    /// that come in a rhythm nor a change of the interval tilt what is counted: gaps are geometric.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "never negative, and at most 24 million: 23 of the longest intervals"
+    )]
     fn gap(&mut self) -> u32 {
+        // Of one in one the logarithm is infinite and the quotient 0.
+        let passed = self.random().ln() / (-1.0 / f64::from(self.interval)).ln_1p();
+        passed as u32 + 1
+    }
+
+    /// Keeps half of what waits, drawn by lot, each for two: what is lost is exactness and nothing else.
+    fn thin(&mut self) {
+        let mut samples = std::mem::take(&mut self.samples);
+        samples.retain_mut(|sample| {
+            sample.weight = sample.weight.saturating_mul(2);
+            self.random() < 0.5
+        });
+        self.samples = samples;
+    }
+
+    /// Between 0 and 1.
+    fn random(&mut self) -> f64 {
         self.random = self.random.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let span = u64::from(self.interval) * 2 - 1;
-        u32::try_from(mix(self.random) % span).unwrap_or_default() + 1
+        unit(mix(self.random))
     }
 
     fn put(&mut self, seen: &Seen<'_>) {

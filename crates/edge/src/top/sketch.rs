@@ -6,7 +6,7 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hash};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash};
 
 use super::sample::{HITS, MISSES, Sample};
 use crate::hashing::Fnv;
@@ -121,15 +121,16 @@ impl<K> Default for Sketches<K> {
     }
 }
 
-impl<K: Hash + Eq> Sketches<K> {
+impl<K: Eq> Sketches<K> {
     pub(super) fn count<Q>(&mut self, name: &Q, tally: &Tally)
     where
         K: Borrow<Q>,
         Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
     {
-        self.requests.count(name, tally);
-        self.bytes.count(name, tally);
-        self.misses.count(name, tally);
+        let hash = BuildHasherDefault::<Fnv>::default().hash_one(name);
+        for sketch in [&mut self.requests, &mut self.bytes, &mut self.misses] {
+            sketch.count(name, hash, tally);
+        }
     }
 
     pub(super) fn by(&self, measure: Measure) -> &Sketch<K> {
@@ -141,22 +142,24 @@ impl<K: Hash + Eq> Sketches<K> {
     }
 }
 
-/// One table.
+/// One table. It is walked: there are few places, and one walk finds the name and the lightest both.
 #[derive(Debug)]
 pub(super) struct Sketch<K> {
     measure: Measure,
-    /// By a hash that strangers can make collide: with so few places they gain nothing by it.
-    places: HashMap<K, Place, BuildHasherDefault<Fnv>>,
+    places: Vec<Place<K>>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Place {
+#[derive(Debug)]
+struct Place<K> {
+    /// Of the name. Strangers can make it collide and gain nothing but a comparison of names.
+    hash: u64,
+    name: K,
     tally: Tally,
     /// What the place had counted before this name took it.
     over: u64,
 }
 
-impl Place {
+impl<K> Place<K> {
     fn weight(&self, measure: Measure) -> u64 {
         measure.of(&self.tally).saturating_add(self.over)
     }
@@ -164,7 +167,7 @@ impl Place {
 
 impl<K> Sketch<K> {
     fn new(measure: Measure) -> Sketch<K> {
-        Sketch { measure, places: HashMap::default() }
+        Sketch { measure, places: Vec::new() }
     }
 
     /// As often as this may have been seen whoever is not here.
@@ -172,38 +175,47 @@ impl<K> Sketch<K> {
         if self.places.len() < PLACES {
             return 0;
         }
-        self.places.values().map(|place| place.weight(self.measure)).min().unwrap_or_default()
+        self.places.iter().map(|place| place.weight(self.measure)).min().unwrap_or_default()
     }
 }
 
-impl<K: Hash + Eq> Sketch<K> {
-    fn count<Q>(&mut self, name: &Q, tally: &Tally)
+impl<K: Eq> Sketch<K> {
+    fn count<Q>(&mut self, name: &Q, hash: u64, tally: &Tally)
     where
         K: Borrow<Q>,
-        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+        Q: Eq + ToOwned<Owned = K> + ?Sized,
     {
-        if let Some(place) = self.places.get_mut(name) {
-            place.tally.merge(tally);
+        let measure = self.measure;
+        let has_room = self.places.len() < PLACES;
+        let mut least = u64::MAX;
+        let mut lightest = None;
+        for place in &mut self.places {
+            if place.hash == hash && place.name.borrow() == name {
+                return place.tally.merge(tally);
+            }
+            let weight = place.weight(measure);
+            if weight < least {
+                (least, lightest) = (weight, Some(place));
+            }
+        }
+        if measure.of(tally) == 0 {
             return;
         }
-        let weight = self.measure.of(tally);
-        if weight == 0 {
-            return;
+        let place = |over| Place { hash, name: name.to_owned(), tally: tally.clone(), over };
+        match lightest {
+            Some(lightest) if !has_room => *lightest = place(least),
+            _ => self.places.push(place(0)),
         }
-        let mut over = 0;
-        if self.places.len() >= PLACES {
-            over = self.least();
-            let mut is_found = false;
-            let measure = self.measure;
-            // One of the lightest goes.
-            self.places.retain(|_, place| {
-                let goes = !is_found && place.weight(measure) == over;
-                is_found |= goes;
-                !goes
-            });
-        }
-        self.places.insert(name.to_owned(), Place { tally: tally.clone(), over });
     }
+}
+
+/// Counts of several slices.
+#[derive(Default)]
+struct Sum {
+    tally: Tally,
+    over: u64,
+    /// Slices that it was looked for in.
+    slices: usize,
 }
 
 /// The tables of several slices as one.
@@ -211,28 +223,27 @@ pub(super) fn merged<'s, K: Hash + Eq + 's>(
     sketches: impl Iterator<Item = &'s Sketch<K>>,
     show: impl Fn(&K) -> String,
 ) -> Vec<Row> {
-    let mut all: HashMap<&K, Place> = HashMap::new();
+    let mut all: HashMap<&K, Sum> = HashMap::new();
     // What may have been seen of a name in the slices that do not have it.
     let mut unseen = 0u64;
-    for sketch in sketches {
-        let least = sketch.least();
-        for (name, place) in &mut all {
-            if !sketch.places.contains_key(*name) {
-                place.over = place.over.saturating_add(least);
-            }
-        }
-        for (name, place) in &sketch.places {
-            let sum =
-                all.entry(name).or_insert_with(|| Place { tally: Tally::default(), over: unseen });
+    for (nth, sketch) in sketches.enumerate() {
+        for place in &sketch.places {
+            let none = || Sum { over: unseen, ..Sum::default() };
+            let sum = all.entry(&place.name).or_insert_with(none);
             sum.tally.merge(&place.tally);
             sum.over = sum.over.saturating_add(place.over);
+            sum.slices = nth + 1;
+        }
+        let least = sketch.least();
+        for sum in all.values_mut().filter(|sum| sum.slices <= nth) {
+            sum.over = sum.over.saturating_add(least);
         }
         unseen = unseen.saturating_add(least);
     }
-    let rows = all.into_iter().map(|(name, place)| Row {
+    let rows = all.into_iter().map(|(name, sum)| Row {
         name: show(name),
-        tally: place.tally,
-        over: place.over,
+        tally: sum.tally,
+        over: sum.over,
     });
     rows.collect()
 }

@@ -3,8 +3,10 @@ use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
 
+use super::sample::Sample;
 use super::sketch::{PLACES, Sketches};
 use super::*;
+use crate::traffic::Outcome;
 
 /// A request for a key of this number, of this many bytes.
 fn sample(outcome: Outcome, bytes: u64, weight: u32) -> Sample {
@@ -13,6 +15,21 @@ fn sample(outcome: Outcome, bytes: u64, weight: u32) -> Sample {
 
 fn count(sketches: &mut Sketches<Vec<u8>>, name: u32, sample: &Sample) {
     sketches.count(&name.to_be_bytes()[..], &Tally::of(sample));
+}
+
+impl Top {
+    /// Counts samples as if a core had laid them out.
+    fn count(&self, samples: &mut Vec<Sample>, traffic: &Traffic) {
+        let tray = Tray::new(Mutex::new(std::mem::take(samples)));
+        self.lock().count(&[tray], traffic);
+    }
+}
+
+/// What this core has drawn since it was asked last.
+fn drawn() -> Vec<Sample> {
+    let mut samples = Vec::with_capacity(sample::MOST_WAITING);
+    sample::take(&mut samples);
+    samples
 }
 
 proptest! {
@@ -74,14 +91,13 @@ fn what_is_rare_and_large_is_found_by_its_bytes() {
 #[test]
 fn what_is_older_than_a_minute_is_forgotten() {
     let (top, traffic) = (Top::default(), Traffic::default());
-    top.take(&mut vec![sample(Outcome::Hit, 7, 3)], &traffic);
+    top.count(&mut vec![sample(Outcome::Hit, 7, 3)], &traffic);
     traffic.of("shop").record(200, Outcome::Hit, 7, Duration::ZERO);
     let rows = |what| top.view(&traffic, what, By::Requests, 10).rows;
     assert_eq!((rows(What::Clients)[0].requests, rows(What::Clients)[0].bytes), (3, 21));
     assert_eq!((rows(What::Routes)[0].requests, rows(What::Routes)[0].error), (1, 0));
     let age = |seconds| {
-        let mut slices = top.slices.lock().expect("no panic");
-        for slice in slices.iter_mut() {
+        for slice in &mut top.lock().slices {
             slice.began -= Duration::from_secs(seconds);
         }
     };
@@ -97,29 +113,69 @@ fn what_is_older_than_a_minute_is_forgotten() {
 
 #[test]
 fn the_few_that_are_drawn_stand_for_all() {
-    let mut buffer = sample::begin();
+    sample::begin();
     let exchange = crate::exchange::example("http://shop.example/a?b=1", "2001:db8::77");
-    let (mut all, mut drawn) = (0_u64, Vec::new());
+    let mut looked_at = Vec::new();
     for burst in [1, 10, 1_000, 100_000, 100_000, 100_000, 300_000, 0, 0, 1_000, 3, 3] {
         for _ in 0..burst {
-            let seen = Seen { exchange: &exchange, site: None, outcome: Outcome::Hit, bytes: 5 };
-            saw(&seen);
+            saw(&Seen { exchange: &exchange, site: None, outcome: Outcome::Hit, bytes: 5 });
         }
-        all += burst;
-        sample::take(&mut buffer);
-        drawn.push(buffer.len());
-        let top = (Top::default(), Traffic::default());
-        top.0.take(&mut buffer, &top.1);
+        looked_at.push(drawn().len());
     }
-    assert_eq!(&drawn[..2], &[1, 10], "while it is quiet all are looked at");
-    assert!(drawn.iter().all(|count| *count < 350), "{drawn:?}");
-    assert!(drawn[4] < 100 && drawn[5] < 100, "it settles: {drawn:?}");
-    assert!(all > 600_000);
+    assert_eq!(&looked_at[..2], &[1, 10], "while it is quiet all are looked at");
+    assert!(looked_at.iter().all(|count| *count <= sample::MOST_WAITING), "{looked_at:?}");
+    assert!(looked_at[4] < 100 && looked_at[5] < 100, "it settles: {looked_at:?}");
+}
+
+/// Requests of a core that is looked at every `tick` of them, as `waits` of the ticks find nobody who counts.
+fn estimated(ticks: u32, tick: u32, waits: u32) -> Tally {
+    let exchange = crate::exchange::example("http://shop.example/a", "192.0.2.1");
+    let mut all = Tally::default();
+    for nth in 0..ticks {
+        for _ in 0..tick {
+            saw(&Seen { exchange: &exchange, site: None, outcome: Outcome::Hit, bytes: 5 });
+        }
+        let mut samples = Vec::with_capacity(sample::MOST_WAITING);
+        if nth % (waits + 1) < waits {
+            // Something lies there still.
+            samples.push(sample(Outcome::None, 0, 0));
+        }
+        sample::take(&mut samples);
+        let drawn = samples.iter().filter(|sample| sample.weight > 0);
+        drawn.for_each(|sample| all.merge(&Tally::of(sample)));
+    }
+    all
+}
+
+#[test]
+#[expect(clippy::cast_precision_loss, reason = "counts of a test are small")]
+fn what_is_drawn_is_right_on_the_average_while_the_interval_changes() {
+    // Ticks that are full and ticks that are empty in turn: the interval never settles.
+    for (rounds, ticks, tick, waits) in [
+        (2_000, 1, 2_000, 0),
+        (200, 30, 40, 0),
+        (200, 30, 300, 0),
+        (60, 30, 3_000, 0),
+        (60, 30, 300, 9),
+        (60, 30, 3_000, 29),
+    ] {
+        sample::begin();
+        let mut all = Tally::default();
+        for _ in 0..rounds {
+            all.merge(&estimated(ticks, tick, waits));
+            all.merge(&estimated(8, 0, 0));
+        }
+        let is = rounds * u64::from(ticks * tick);
+        let off = all.requests.abs_diff(is) as f64;
+        let deviation = all.requests_variance.sqrt();
+        assert!(off < 4.0 * deviation.max(1.0), "{tick}, {waits}: {all:?} of {is}");
+        assert!(deviation < 0.02 * is as f64, "{tick}, {waits}: {all:?} of {is}");
+    }
 }
 
 #[test]
 fn counts_of_a_busy_core_come_near_the_truth_within_the_error_that_is_told() {
-    let mut buffer = sample::begin();
+    sample::begin();
     let (top, traffic) = (Top::default(), Traffic::default());
     let often = crate::exchange::example("http://shop.example/often", "192.0.2.1");
     let seldom = crate::exchange::example("http://shop.example/seldom", "192.0.2.2");
@@ -129,8 +185,7 @@ fn counts_of_a_busy_core_come_near_the_truth_within_the_error_that_is_told() {
             let exchange = if nth % 4 == 0 { &seldom } else { &often };
             saw(&Seen { exchange, site: None, outcome: Outcome::Hit, bytes: 5 });
         }
-        sample::take(&mut buffer);
-        top.take(&mut buffer, &traffic);
+        top.count(&mut drawn(), &traffic);
     }
     let view = top.view(&traffic, What::Keys, By::Requests, 10);
     assert!(view.looked_at < 4_000, "{}", view.looked_at);
@@ -145,13 +200,12 @@ fn counts_of_a_busy_core_come_near_the_truth_within_the_error_that_is_told() {
 
 #[test]
 fn keys_are_shown_as_they_are_safe_and_cut() {
-    let mut buffer = sample::begin();
+    sample::begin();
     let long = format!("http://shop.example/{}", "x".repeat(500));
     let exchange = crate::exchange::example(&long, "2001:db8:1:2:3::4");
     saw(&Seen { exchange: &exchange, site: None, outcome: Outcome::None, bytes: 0 });
-    sample::take(&mut buffer);
     let (top, traffic) = (Top::default(), Traffic::default());
-    top.take(&mut buffer, &traffic);
+    top.count(&mut drawn(), &traffic);
     let row = &top.view(&traffic, What::Keys, By::Requests, 1).rows[0];
     assert!(row.name.ends_with("xx…") && row.name.len() == 200, "{row:?}");
     assert_eq!(super::text(b"a\x1b[2Jb\xff"), "a?[2Jb\u{fffd}");
