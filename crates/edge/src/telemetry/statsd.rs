@@ -77,21 +77,27 @@ fn tell(edge: &Edge, error: Option<io::Error>, is_heard: &mut bool) {
     }
 }
 
-/// What was sent before: counters are told as what they grew by.
+/// What was told before: counters are told as what they grew by.
+///
+/// By family and labels as they are, not as they are sent: two that an agent is told as one still grow each by
+/// itself, and other tags begin nothing anew. It holds what was there the last time and nothing else, so that it
+/// is no larger than `/metrics` however often routes and origins get other names.
 #[derive(Debug, Default)]
 struct Known {
-    counts: HashMap<String, i128>,
-    histograms: HashMap<String, Reading>,
+    counts: HashMap<Key, i128>,
+    histograms: HashMap<Key, Reading>,
 }
+
+type Key = (String, Vec<(String, String)>);
 
 impl Known {
     /// Lines without their ends.
     fn lines(&mut self, families: &[Family], settings: &Statsd) -> Vec<String> {
+        let before = std::mem::take(self);
         let mut lines = Vec::new();
         for family in families {
-            let name = name(&family.name, &settings.prefix);
             for sample in &family.samples {
-                self.write(&family.kind, &name, sample, settings, &mut lines);
+                self.write(&before, family, sample, settings, &mut lines);
             }
         }
         lines
@@ -99,18 +105,22 @@ impl Known {
 
     fn write(
         &mut self,
-        kind: &str,
-        name: &str,
+        before: &Known,
+        family: &Family,
         sample: &Sample,
         settings: &Statsd,
         lines: &mut Vec<String>,
     ) {
+        let name = name(&family.name, &settings.prefix);
         let tags = tags(&sample.labels, &settings.tags);
+        let key = || (family.name.clone(), sample.labels.clone());
         match &sample.value {
-            Value::Whole(number) if kind == "counter" => {
-                let before = self.counts.insert(format!("{name}{tags}"), *number).unwrap_or(0);
+            Value::Whole(number) if family.kind == "counter" => {
+                let key = key();
+                let known = before.counts.get(&key).copied().unwrap_or(0);
+                self.counts.insert(key, *number);
                 // A counter that went back began anew.
-                let grew = if *number >= before { number - before } else { *number };
+                let grew = if *number >= known { number - known } else { *number };
                 if grew > 0 {
                     lines.push(format!("{name}:{grew}|c{tags}"));
                 }
@@ -118,10 +128,13 @@ impl Known {
             Value::Whole(number) => lines.push(format!("{name}:{number}|g{tags}")),
             Value::Real(number) => lines.push(format!("{name}:{number}|g{tags}")),
             Value::Histogram(reading) => {
-                let before = self.histograms.insert(format!("{name}{tags}"), reading.clone());
-                for (duration, count) in reading.since(&before.unwrap_or_default()) {
-                    lines.push(timing(name, duration, count, settings.timings) + &tags);
+                let key = key();
+                let none = Reading::default();
+                for (duration, count) in reading.since(before.histograms.get(&key).unwrap_or(&none))
+                {
+                    lines.push(timing(&name, duration, count, settings.timings) + &tags);
                 }
+                self.histograms.insert(key, reading.clone());
             }
         }
     }
@@ -299,6 +312,43 @@ mod tests {
         assert_eq!(again[2], "forebay.edge.request_seconds:0.000007|d|#env:test");
         let anew = known.lines(&page(3, 0, &histogram), &settings);
         assert!(anew[0].starts_with("forebay.edge.requests:3|c"), "{anew:?}");
+    }
+
+    #[test]
+    fn what_an_agent_is_told_under_one_name_grows_each_by_itself() {
+        const NAME: &str = "forebay_edge_requests_total";
+        let page = |counts: [u64; 2]| {
+            let mut page = Page::default();
+            page.family(NAME, "counter", "Requests.");
+            page.sample(NAME, &[("route", "a,b")], counts[0]);
+            page.sample(NAME, &[("route", "a|b")], counts[1]);
+            page.families()
+        };
+        let (mut known, settings) = (Known::default(), Statsd::default());
+        let line = |grew: u64| format!("forebay.edge.requests:{grew}|c|#route:a_b");
+        assert_eq!(known.lines(&page([5, 3]), &settings), [line(5), line(3)]);
+        assert_eq!(known.lines(&page([5, 3]), &settings), [""; 0], "nothing grew");
+        assert_eq!(known.lines(&page([5, 7]), &settings), [line(4)]);
+    }
+
+    #[test]
+    fn other_tags_begin_nothing_anew_and_what_is_gone_is_forgotten() {
+        const NAME: &str = "forebay_edge_origin_requests_total";
+        let page = |origin: &str, count: u64| {
+            let mut page = Page::default();
+            page.family(NAME, "counter", "Requests.");
+            page.sample(NAME, &[("origin", origin)], count);
+            page.families()
+        };
+        let (mut known, mut settings) = (Known::default(), Statsd::default());
+        known.lines(&page("app", 5), &settings);
+        settings.tags = vec!["env:test".into()];
+        let again = known.lines(&page("app", 6), &settings);
+        assert_eq!(again, ["forebay.edge.origin_requests:1|c|#origin:app,env:test"]);
+        for nth in 0..100 {
+            known.lines(&page(&format!("app-{nth}"), 1), &settings);
+        }
+        assert_eq!(known.counts.len(), 1);
     }
 
     #[test]
