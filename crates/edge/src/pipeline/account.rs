@@ -164,6 +164,7 @@ impl Account<'_> {
             bytes,
             total,
             is_whole: ended == Ended::Whole,
+            awaited: self.notes.awaited.as_deref().copied(),
         });
     }
 }

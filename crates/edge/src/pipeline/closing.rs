@@ -18,6 +18,7 @@ use crate::exchange::{Answer, Exchange};
 use crate::identity::X_REQUEST_ID;
 use crate::route;
 use crate::split::Arm;
+use crate::trace::SpanContext;
 use crate::traffic::Outcome;
 
 /// What the rooms note of a request for its end.
@@ -35,6 +36,8 @@ pub(super) struct Notes {
     pub(super) outcome: Outcome,
     /// The same in the words of RFC 9211.
     pub(super) status: CacheStatus,
+    /// The question of another request that it waited for, if both are traced.
+    pub(super) awaited: Option<Box<SpanContext>>,
 }
 
 impl Default for Notes {
@@ -46,6 +49,7 @@ impl Default for Notes {
             arm: None,
             outcome: Outcome::None,
             status: CacheStatus::own(),
+            awaited: None,
         }
     }
 }

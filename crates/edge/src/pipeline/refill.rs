@@ -80,9 +80,7 @@ pub(super) async fn ask(
                 (reader, true)
             }
         };
-        let arrived = reader.head().await;
-        exchange.leave(Room::Origin);
-        let head = match arrived {
+        let head = match arrived(&mut reader, is_leader, exchange, notes).await {
             Ok(head) => head,
             Err(Missed::NotShareable) => {
                 notes.status = notes.status.because("not-shareable");
@@ -112,6 +110,21 @@ pub(super) async fn ask(
         }
         return Ok(arriving::answer_of(edge, exchange, &head, reader, is_leader, notes));
     }
+}
+
+/// Waits for the head; notes which question that took, if it was another request's.
+async fn arrived(
+    reader: &mut FillReader<Head>,
+    is_leader: bool,
+    exchange: &mut Exchange,
+    notes: &mut Notes,
+) -> Result<Arc<Head>, Missed> {
+    let head = reader.head().await;
+    exchange.leave(Room::Origin);
+    if !is_leader && exchange.stamps.is_traced {
+        notes.awaited = reader.question().map(Box::new);
+    }
+    head
 }
 
 /// Refuses to ask the origin where the request forbids that (RFC 9111 §5.2.1.7).
@@ -178,6 +191,9 @@ fn begin(
     let fill = Fill::new(edge, site, question, exchange, held);
     let how = How { forwarding: Forwarding::Listed, place: question.place, priority };
     let ask = fill.ask(exchange, goal, how);
+    if let Some(span) = &ask.span {
+        lead.asks_in(span.context());
+    }
     tokio::spawn(fill.run(ask, lead));
     Ok(())
 }

@@ -10,14 +10,14 @@ pub(crate) mod wire;
 use std::sync::{Mutex, PoisonError};
 
 use forebay_signals::counter::Counter;
-use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::sync::mpsc::{Permit, Receiver, Sender, channel};
 
 use crate::config::otlp::{Sampler, Traces};
 use crate::exchange::Exchange;
 use crate::identity::{self, Parent};
 
 pub(crate) use span::nanos;
-pub use span::{Asking, Over};
+pub use span::{Asking, Over, SpanContext};
 
 /// Makes spans.
 #[derive(Debug)]
@@ -69,10 +69,13 @@ impl Tracer {
         (u64::from_be_bytes(lower) >> 1) < self.bound
     }
 
-    fn send(&self, span: Vec<u8>) {
-        if self.queue.try_send(span).is_err() {
+    /// A place for a span, taken before that is written: a queue that is full must not cost the writing.
+    fn place(&self) -> Option<Permit<'_, Vec<u8>>> {
+        let place = self.queue.try_reserve().ok();
+        if place.is_none() {
             self.dropped.increment();
         }
+        place
     }
 }
 

@@ -23,6 +23,7 @@ const KIND: u32 = 6;
 const START: u32 = 7;
 const END: u32 = 8;
 const ATTRIBUTE: u32 = 9;
+const LINK: u32 = 13;
 const STATUS: u32 = 15;
 const FLAGS: u32 = 16;
 
@@ -40,6 +41,13 @@ const MOST_TEXT_BYTES: usize = 1_024;
 /// Parameters whose values are credentials, by the conventions.
 const SECRETS: [&str; 4] = ["AWSAccessKeyId", "Signature", "sig", "X-Goog-Signature"];
 
+/// Where a span stands: its trace, and its own id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SpanContext {
+    trace: [u8; 16],
+    span: [u8; 8],
+}
+
 /// A request that is over.
 pub struct Over<'a> {
     /// The request.
@@ -56,12 +64,15 @@ pub struct Over<'a> {
     pub total: Duration,
     /// False if the answer broke off.
     pub is_whole: bool,
+    /// The question of another request that this one waited for.
+    pub awaited: Option<SpanContext>,
 }
 
 impl Tracer {
     /// The span of a request.
     pub fn server(&self, over: &Over<'_>) {
-        let Over { exchange, route, status, outcome, bytes, total, is_whole } = *over;
+        let Some(place) = self.place() else { return };
+        let Over { exchange, route, status, outcome, bytes, total, is_whole, awaited } = *over;
         let (head, client) = (&exchange.head, &exchange.client);
         let parent = Parent::of(&head.fields);
         let id = identity::number(&exchange.id);
@@ -99,6 +110,9 @@ impl Tracer {
             let us = u64::try_from(spent.as_micros()).unwrap_or(u64::MAX);
             span.number_attribute(ATTRIBUTE, &format!("forebay.{}_us", room.name()), us);
         }
+        if let Some(awaited) = awaited {
+            write_link(&mut span, awaited);
+        }
         // What the client did wrong, or that it left, is no failure of ours.
         if status >= 500 {
             write_failure(&mut span, &status.to_string());
@@ -106,7 +120,7 @@ impl Tracer {
             write_failure(&mut span, "broke_off");
         }
         span.fixed32(FLAGS, if parent.is_some() { KNOWN | REMOTE } else { KNOWN });
-        self.send(span.finish());
+        place.send(span.finish());
     }
 }
 
@@ -114,8 +128,7 @@ impl Tracer {
 /// told of as one who left.
 pub struct Asking {
     tracer: Arc<Tracer>,
-    trace: [u8; 16],
-    id: [u8; 8],
+    own: SpanContext,
     parent: [u8; 8],
     began: Option<(Instant, SystemTime)>,
     method: Method,
@@ -135,8 +148,7 @@ impl Asking {
         let ours = Parent::read(traceparent);
         Asking {
             tracer: Arc::clone(tracer),
-            trace: ours.as_ref().map(|it| it.trace).unwrap_or_default(),
-            id: ours.map(|it| it.span).unwrap_or_default(),
+            own: ours.map(|it| SpanContext { trace: it.trace, span: it.span }).unwrap_or_default(),
             parent: own_span(&identity::number(&exchange.id)),
             began: None,
             method: Method::GET,
@@ -148,6 +160,11 @@ impl Asking {
             status: None,
             error: Some("left"),
         }
+    }
+
+    /// Where its span stands, for those who wait for the same answer.
+    pub fn context(&self) -> SpanContext {
+        self.own
     }
 
     /// It begins.
@@ -175,9 +192,10 @@ impl Asking {
 impl Drop for Asking {
     fn drop(&mut self) {
         let Some((began, wall)) = self.began else { return };
+        let Some(place) = self.tracer.place() else { return };
         let mut span = Message::default();
-        span.bytes(TRACE_ID, &self.trace);
-        span.bytes(SPAN_ID, &self.id);
+        span.bytes(TRACE_ID, &self.own.trace);
+        span.bytes(SPAN_ID, &self.own.span);
         span.bytes(PARENT_ID, &self.parent);
         span.bytes(NAME, format!("{} {}", method(&self.method), self.origin).as_bytes());
         span.number(KIND, CLIENT);
@@ -186,8 +204,8 @@ impl Drop for Asking {
         write_method(&mut span, &self.method);
         write_authority(&mut span, &self.server, self.scheme);
         // A socket of files has no place in a URL.
-        let place = if self.server.starts_with('/') { "localhost" } else { &self.server };
-        text(&mut span, "url.full", &format!("{}://{place}{}", self.scheme.as_str(), self.url));
+        let host = if self.server.starts_with('/') { "localhost" } else { &self.server };
+        text(&mut span, "url.full", &format!("{}://{host}{}", self.scheme.as_str(), self.url));
         text(&mut span, "forebay.origin", &self.origin);
         if self.tries > 1 {
             let again = u64::from(self.tries - 1);
@@ -203,7 +221,7 @@ impl Drop for Asking {
             write_failure(&mut span, &why);
         }
         span.fixed32(FLAGS, KNOWN);
-        self.tracer.send(span.finish());
+        place.send(span.finish());
     }
 }
 
@@ -254,6 +272,15 @@ fn write_authority(span: &mut Message, authority: &str, scheme: Scheme) {
 fn write_peer(span: &mut Message, peer: SocketAddr) {
     text(span, "network.peer.address", &peer.ip().to_canonical().to_string());
     span.number_attribute(ATTRIBUTE, "network.peer.port", u64::from(peer.port()));
+}
+
+/// Both spans are ours, and sampled.
+fn write_link(span: &mut Message, to: SpanContext) {
+    let mut link = Message::default();
+    link.bytes(1, &to.trace);
+    link.bytes(2, &to.span);
+    link.fixed32(6, KNOWN);
+    span.message(LINK, &link);
 }
 
 fn write_failure(span: &mut Message, why: &str) {

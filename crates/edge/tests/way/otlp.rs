@@ -168,6 +168,33 @@ fn a_request_and_its_question_to_the_origin_are_two_spans_of_one_trace() {
 }
 
 #[test]
+fn who_waits_for_the_question_of_another_links_to_its_span() {
+    let answers: Answers = Arc::new(|_| (Duration::from_secs(1), OK.to_owned()));
+    with_collector(
+        answers,
+        &[TAKEN],
+        |_, _| (),
+        |world, collector, gone, sending| async move {
+            let told = request("GET", "/a", PARENT);
+            let (one, other) = tokio::join!(world.ask(&told), world.ask(GET));
+            assert!(one.ends_with("hi") && other.ends_with("hi"), "{one} {other}");
+            assert_eq!(world.asked(), 1);
+            gone.begin();
+            sending.finish().await;
+            let spans = collector.things();
+            let links = |span: &Read| span.all(13);
+            let (question, waited) =
+                (with(&spans, "forebay.origin", "app"), with(&spans, "forebay.cache", "collapsed"));
+            let [link] = &links(&waited)[..] else { panic!("one link of {waited:#?}") };
+            assert_eq!((link.hex(1), link.hex(2)), (question.hex(1), question.hex(2)));
+            assert_eq!(link.number(6), 0x101);
+            assert_ne!(waited.hex(1), question.hex(1), "each has its own trace");
+            assert!(links(&with(&spans, "forebay.cache", "miss")).is_empty());
+        },
+    );
+}
+
+#[test]
 fn what_fails_is_a_failed_span_and_the_origin_is_told_who_is_not_sampled() {
     let answers: Answers = Arc::new(|head| {
         let status = if head.starts_with("POST") { "500 No" } else { "404 No" };

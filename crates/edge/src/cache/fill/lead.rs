@@ -11,6 +11,7 @@ use http::HeaderMap;
 use super::state::{Fill, Pushed};
 use super::{Fills, Keep};
 use crate::error::{Error, ErrorKind};
+use crate::trace::SpanContext;
 
 /// Nobody reads this answer any more and it will not be stored: stop asking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,6 +36,11 @@ impl<H> FillLead<H> {
     /// Key of the fill.
     pub fn key(&self) -> &[u8] {
         self.fill.key()
+    }
+
+    /// Notes which span the question has; once, and before the head.
+    pub fn asks_in(&self, span: SpanContext) {
+        self.fill.question().get_or_init(|| span);
     }
 
     /// Gives the readers the head. With [`Keep::Own`] and [`Keep::StoreForAsker`] everybody but the one who asked is sent on alone

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::state::{Came, Fill};
 use crate::error::Error;
+use crate::trace::SpanContext;
 
 /// Why a reader gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,11 @@ impl<H> FillReader<H> {
     /// True if the answer was on its way already when this reader joined: its time has run since.
     pub fn is_late(&self) -> bool {
         self.came == Came::AfterHead
+    }
+
+    /// The span of the question that is read along with, if it is traced; known when the head is there.
+    pub fn question(&self) -> Option<SpanContext> {
+        self.fill.question().get().copied()
     }
 
     /// To wait until it is known what became of the whole, without being one of its readers.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -14,12 +14,15 @@ use super::place::{Place, Role};
 use super::reader::Missed;
 use super::{Keep, Limits, lock};
 use crate::error::{Error, ErrorKind};
+use crate::trace::SpanContext;
 
 /// One answer on its way.
 #[derive(Debug)]
 pub(super) struct Fill<H> {
     key: Box<[u8]>,
     limits: Limits,
+    /// The span of the question, if that is traced.
+    question: OnceLock<SpanContext>,
     state: Mutex<State<H>>,
 }
 
@@ -90,7 +93,7 @@ impl<H> Fill<H> {
             lead: None,
             awaiting_store: Vec::new(),
         };
-        Fill { key: key.into(), limits, state: Mutex::new(state) }
+        Fill { key: key.into(), limits, question: OnceLock::new(), state: Mutex::new(state) }
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -99,6 +102,10 @@ impl<H> Fill<H> {
 
     pub(super) fn limits(&self) -> Limits {
         self.limits
+    }
+
+    pub(super) fn question(&self) -> &OnceLock<SpanContext> {
+        &self.question
     }
 
     pub(super) fn register(&self, role: Role) -> u64 {
