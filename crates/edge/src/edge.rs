@@ -31,7 +31,7 @@ use crate::pipeline::Pipeline;
 use crate::route::Table;
 use crate::site::Shared;
 pub use crate::site::Site;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{self, Telemetry};
 use crate::top::{self, Top};
 use crate::traffic::Traffic;
 
@@ -229,6 +229,7 @@ impl Edge {
         config.log = Log { format: Format::Off, path: None };
         Geo::open(&config.geo, None)?;
         acme::check(config.acme.as_ref())?;
+        telemetry::check(config.otlp.as_deref())?;
         listen::Certificates::load(&config.listen.certificates).map_err(OpenError::from)?;
         Ok(Origins::new(&config.origins, None, &Arc::default())?.resolve_now().await?)
     }

@@ -1,10 +1,12 @@
 //! The standard variables of OpenTelemetry to settings. A value that is none is told and ignored, as the
-//! specification has it: what a platform sets for all programs must not keep one of them from starting.
+//! specification has it: what a platform sets for all programs must not keep one of them from starting. `forebay check`
+//! says no to it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use forebay_edge::config::file::Problem;
 use forebay_edge::config::otlp::{
     self, Collector, Fields, METRIC_INTERVAL, MOST_TOGETHER, MOST_WAITING, Metrics, Otlp,
     SPAN_DELAY, Sampler, Traces,
@@ -20,18 +22,18 @@ const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 pub(crate) struct Environment<'a> {
     read: &'a dyn Fn(&str) -> Option<String>,
     /// What is wrong with them.
-    pub(crate) problems: Vec<String>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// The settings, if the environment names a collector; and what is wrong.
-pub(crate) fn read(read: &dyn Fn(&str) -> Option<String>) -> (Option<Arc<Otlp>>, Vec<String>) {
+pub(crate) fn read(read: &dyn Fn(&str) -> Option<String>) -> (Option<Arc<Otlp>>, Vec<Problem>) {
     let mut environment = Environment { read, problems: Vec::new() };
     let otlp = environment.otlp();
     (otlp.map(Arc::new), environment.problems)
 }
 
 /// Of the process.
-pub(crate) fn of_process() -> (Option<Arc<Otlp>>, Vec<String>) {
+pub(crate) fn of_process() -> (Option<Arc<Otlp>>, Vec<Problem>) {
     read(&|name| std::env::var(name).ok())
 }
 
@@ -136,7 +138,7 @@ impl Environment<'_> {
             match field {
                 Some(field) => fields.push(field),
                 // What stands there may be a secret.
-                None => self.problems.push(format!("{variable}: a field is not `name=value`")),
+                None => self.problem(&variable, "a field should be `name=value`".to_owned()),
             }
         }
         Fields(fields)
@@ -224,7 +226,13 @@ impl Environment<'_> {
     }
 
     fn wrong(&mut self, name: &str, value: &str, expected: &str) {
-        let problem = format!("{name} is `{value}` and should be {expected}");
+        self.problem(name, format!("`{value}` should be {expected}"));
+    }
+
+    fn problem(&mut self, name: &str, text: String) {
+        let place = format!("environment `{name}`");
+        let hint = Some(format!("change `{name}` or unset it; until then it is ignored"));
+        let problem = Problem { place, text, hint };
         // What holds for traces and metrics is told once.
         if !self.problems.contains(&problem) {
             self.problems.push(problem);

@@ -6,7 +6,7 @@ fn of(variables: &[(&str, &str)]) -> (Option<Otlp>, Vec<String>) {
         let known = variables.iter().find(|(known, _)| *known == name);
         known.map(|(_, value)| (*value).to_owned())
     });
-    (otlp.map(|otlp| (*otlp).clone()), problems)
+    (otlp.map(|otlp| (*otlp).clone()), problems.iter().map(ToString::to_string).collect())
 }
 
 const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector");

@@ -22,8 +22,25 @@ const MOST_BYTES: u64 = 16 << 20;
 pub(crate) struct Trouble(Vec<Problem>);
 
 /// Reads everything and checks it whole. `app` is the port of the application that `forebay run -- CMD`
-/// starts.
+/// starts. What is wrong with variables that are not ours is told and ignored.
 pub(crate) fn load(settings: &Settings, app: Option<u16>) -> Result<Loaded, Trouble> {
+    let (loaded, ignored) = read_all(settings, app)?;
+    for Problem { place, text, .. } in ignored {
+        tracing::warn!(
+            problem = format!("{place}: {text}"),
+            "a variable of OpenTelemetry is ignored"
+        );
+    }
+    Ok(loaded)
+}
+
+/// The same for somebody who asks whether all is good: what [`load`] ignores is wrong too.
+pub(crate) fn check(settings: &Settings, app: Option<u16>) -> Result<Loaded, Trouble> {
+    let (loaded, ignored) = read_all(settings, app)?;
+    if ignored.is_empty() { Ok(loaded) } else { Err(Trouble(ignored)) }
+}
+
+fn read_all(settings: &Settings, app: Option<u16>) -> Result<(Loaded, Vec<Problem>), Trouble> {
     let mut layers = layers(settings, app)?;
     if let Some(path) = &settings.config {
         let text = read_config(path)?;
@@ -33,13 +50,10 @@ pub(crate) fn load(settings: &Settings, app: Option<u16>) -> Result<Loaded, Trou
     let machine = Machine { read: &read, is_folder: &Path::is_dir, folder, has_ipv6: has_ipv6() };
     let mut loaded =
         file::read(&layers, &machine).map_err(|Problems(problems)| Trouble(problems))?;
-    let (otlp, problems) = otel::of_process();
-    for problem in problems {
-        tracing::warn!(problem, "a variable of OpenTelemetry is ignored");
-    }
+    let (otlp, ignored) = otel::of_process();
     loaded.config.otlp = otlp;
     check_the_application_is_used(settings, app, &loaded)?;
-    Ok(loaded)
+    Ok((loaded, ignored))
 }
 
 /// Each flag is a layer of one key, flags before variables.

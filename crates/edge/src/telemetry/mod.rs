@@ -45,6 +45,11 @@ pub(crate) struct Sent {
     pub(crate) dropped: Counter,
 }
 
+/// Checks settings as far as that goes without sending anything.
+pub(crate) fn check(otlp: Option<&Otlp>) -> Result<(), StartError> {
+    Ok(otlp.map_or(Ok(()), otlp::check)?)
+}
+
 /// Starts what sends. It ends with `gone`, after a last sending.
 pub fn start(edge: &Arc<Edge>, gone: &Drain) -> Result<Sending, StartError> {
     let mut tasks = Vec::new();

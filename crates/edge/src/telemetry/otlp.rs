@@ -198,6 +198,15 @@ impl Exporter {
     }
 }
 
+/// Checks that what sends can be put together: authorities are read, for one.
+pub(super) fn check(otlp: &Otlp) -> Result<(), BadOrigin> {
+    let journal = Arc::default();
+    let traces = otlp.traces.as_ref().map(|it| ("spans", &it.collector));
+    let metrics = otlp.metrics.as_ref().map(|it| ("metrics", &it.collector));
+    let mut all = traces.into_iter().chain(metrics);
+    all.try_for_each(|(what, settings)| Exporter::new(what, settings, &journal).map(drop))
+}
+
 /// What sends traces.
 pub(super) struct TraceExport {
     exporter: Exporter,

@@ -56,7 +56,7 @@ pub(crate) fn run(asked: &Check) -> Result<ExitCode, Problem> {
 }
 
 async fn check(asked: &Check, port: Option<u16>) -> Result<Good, Wrong> {
-    let loaded = settings::load(&asked.settings, port).map_err(Wrong::Settings)?;
+    let loaded = settings::check(&asked.settings, port).map_err(Wrong::Settings)?;
     let Loaded { config, values } = loaded;
     let routes = config.routes.len();
     Edge::check(config).await.map_err(Wrong::Start)?;

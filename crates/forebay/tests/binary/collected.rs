@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::support::{Origin, Running, config};
+use super::support::{Origin, Running, config, forebay};
 
 type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
@@ -42,6 +42,36 @@ fn keep(mut stream: TcpStream, kept: &Got) -> std::io::Result<()> {
     }
 }
 
+#[test]
+fn check_says_no_to_a_variable_that_would_be_ignored() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("forebay.toml");
+    std::fs::write(&file, "[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:9\"]\n")
+        .expect("written");
+    let check = |more: &[&str], variables: &[(&str, &str)]| {
+        let name = file.to_string_lossy();
+        let mut command = forebay(&[&["check", "--config", &name], more].concat());
+        command.envs([("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")]);
+        let output = command.envs(variables.iter().copied()).output().expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(check(&[], &[]), (Some(0), "ok: 1 route\n".into(), String::new()));
+    let bad = [("OTEL_TRACES_SAMPLER_ARG", "2"), ("OTEL_TRACES_SAMPLER", "traceidratio")];
+    let said = "error: environment `OTEL_TRACES_SAMPLER_ARG`: `2` should be a number from 0 to 1\n\n\
+                hint: change `OTEL_TRACES_SAMPLER_ARG` or unset it; until then it is ignored\n";
+    assert_eq!(check(&[], &bad), (Some(1), String::new(), said.into()));
+    let (code, data, _) = check(&["--json"], &bad);
+    let json: serde_json::Value = serde_json::from_str(&data).expect("JSON");
+    assert_eq!((code, &json["ok"]), (Some(1), &false.into()), "{json:#}");
+    assert_eq!(json["problems"][0]["place"], "environment `OTEL_TRACES_SAMPLER_ARG`");
+    // What would keep it from starting.
+    let tls = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://127.0.0.1:9");
+    let lost = [tls, ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/no/such.pem")];
+    let (code, _, talk) = check(&[], &lost);
+    assert!(code == Some(1) && talk.contains("/no/such.pem"), "{talk}");
+}
+
 fn has(content: &[u8], text: &str) -> bool {
     content.windows(text.len()).any(|window| window == text.as_bytes())
 }
@@ -71,7 +101,11 @@ fn the_variables_of_opentelemetry_lead_to_a_collector_and_the_end_waits_for_the_
         writeln!(ids, "{}", id.expect("an id")).expect("a String takes everything");
     }
     assert!(got.lock().expect("no panic").is_empty());
-    assert!(running.said.contains("OTEL_TRACES_SAMPLER is `sometimes`"), "{}", running.said);
+    assert!(
+        running.said.contains("`OTEL_TRACES_SAMPLER`: `sometimes` should be"),
+        "{}",
+        running.said
+    );
     running.signal("TERM");
     assert!(running.end().success());
     let got = got.lock().expect("no panic");
