@@ -92,7 +92,8 @@ pub(crate) fn open(flags: &Flags) -> Result<(), String> {
     let mut swarm = swarm(flags, all)?;
     let start = clock::now() + Duration::from_millis(50);
     let mut turns = vec![0_u32; all];
-    let mut attacks = 0..u32::MAX;
+    // A run after another one goes on with other addresses.
+    let mut attacks = flags.value_or("attackers-from", 0)?..u32::MAX;
     let samples = swarm.fire(PATIENCE, |index| {
         let turn = turns[index];
         turns[index] += 1;
@@ -112,10 +113,13 @@ pub(crate) fn open(flags: &Flags) -> Result<(), String> {
     })?;
     let of = |kind: usize| {
         let is_of = |sample: &&Sample| kind_of(sample.connection, crowds).0 == kind;
-        summary(&samples.iter().filter(is_of).copied().collect::<Vec<_>>())
+        let samples = samples.iter().filter(is_of).copied().collect::<Vec<_>>();
+        let served = samples.iter().map(|sample| sample.served).collect();
+        format!("{} served_{}", summary(&samples), quantiles(served).replace(' ', " served_"))
     };
     let (misses, attacks) = (of(1).replace(' ', " miss_"), of(2).replace(' ', " attack_"));
-    say(&format!("{} miss_{misses} attack_{attacks} resent={}", of(0), swarm.resent));
+    let Swarm { resent, unstamped, .. } = swarm;
+    say(&format!("{} miss_{misses} attack_{attacks} resent={resent} unstamped={unstamped}", of(0)));
     Ok(())
 }
 
@@ -138,20 +142,17 @@ fn swarm(flags: &Flags, connections: usize) -> Result<Swarm, String> {
 }
 
 fn summary(samples: &[Sample]) -> String {
-    let mut latencies: Vec<Duration> = samples.iter().map(|sample| sample.latency).collect();
+    let latencies = quantiles(samples.iter().map(|sample| sample.latency).collect());
+    format!("requests={} failed={} {latencies}", samples.len(), failures(samples))
+}
+
+fn quantiles(mut latencies: Vec<Duration>) -> String {
     latencies.sort_unstable();
     let at = |percent: usize| {
         let rank = (latencies.len() * percent).div_ceil(100).saturating_sub(1);
         latencies.get(rank).copied().unwrap_or_default().as_micros()
     };
-    format!(
-        "requests={} failed={} p50_us={} p99_us={} max_us={}",
-        samples.len(),
-        failures(samples),
-        at(50),
-        at(99),
-        at(100)
-    )
+    format!("p50_us={} p99_us={} max_us={}", at(50), at(99), at(100))
 }
 
 fn failures(samples: &[Sample]) -> usize {
@@ -172,6 +173,7 @@ mod tests {
             .map(|ms| Sample {
                 connection: 0,
                 latency: Duration::from_millis(ms),
+                served: Duration::ZERO,
                 status: (ms != 7).then_some(200),
             })
             .collect();

@@ -1,17 +1,26 @@
 //! Many connections driven by a plan: each request has a time at which it is due, and its latency
 //! counts from then, sent late or not. A server that stalls therefore pays for every request that
 //! had to wait (no coordinated omission).
+//!
+//! What of it is the server's is measured apart: a client that sends tens of thousands of requests a second on one
+//! core is late itself, and reads late. The kernel stamps what it receives, on the core of whoever sends it.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{ErrorKind, Read, Write};
+use std::io::IoSliceMut;
+use std::io::{ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use forebay_signals::clock;
 use memchr::memmem;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use nix::cmsg_space;
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
 use socket2::{Domain, Socket, Type};
 
 /// Connections with one source address: a server may cap an address, and a crowd has many.
@@ -38,6 +47,9 @@ pub(crate) struct Sample {
     pub(crate) connection: usize,
     /// From due to the last byte.
     pub(crate) latency: Duration,
+    /// The same without what the client took: to send it when it was due and the connection free, and to see the
+    /// last byte once it was there.
+    pub(crate) served: Duration,
     /// `None`: the connection broke.
     pub(crate) status: Option<u16>,
 }
@@ -49,6 +61,8 @@ pub(crate) struct Swarm {
     connections: Vec<Connection>,
     /// Requests sent again because the server had closed a used connection.
     pub(crate) resent: usize,
+    /// Answers that the kernel did not say the time of.
+    pub(crate) unstamped: usize,
 }
 
 struct Connection {
@@ -60,6 +74,13 @@ struct Connection {
     status: u16,
     closes: bool,
     waiting_since: Option<Instant>,
+    /// When the request went out.
+    sent: Option<Instant>,
+    /// When the last byte of the answer before it was there.
+    free_since: Option<Instant>,
+    /// When the kernel got what was read last.
+    stamp: Option<SystemTime>,
+    stamps: Vec<u8>,
     request: String,
     /// Whether an answer has come over this connection: the server may close it at any time then.
     is_used: bool,
@@ -80,7 +101,8 @@ impl Swarm {
     /// Opens `count` connections.
     pub(crate) fn connect(to: SocketAddr, count: usize) -> Result<Swarm, String> {
         let poll = Poll::new().map_err(|error| format!("poll: {error}"))?;
-        let mut swarm = Swarm { to, poll, connections: Vec::with_capacity(count), resent: 0 };
+        let mut swarm =
+            Swarm { to, poll, connections: Vec::with_capacity(count), resent: 0, unstamped: 0 };
         for index in 0..count {
             let connection = swarm.open(index)?;
             swarm.connections.push(connection);
@@ -166,23 +188,35 @@ impl Swarm {
         {
             // RFC 9112 §9.3.1: a GET goes again over a new connection. Its time runs on.
             let request = std::mem::take(&mut connection.request);
-            self.connections[index] = self.open(index)?;
+            let (sent, free_since) = (connection.sent, connection.free_since);
+            self.connections[index] = Connection { free_since, ..self.open(index)? };
             self.connections[index].write(request, due)?;
+            self.connections[index].sent = sent;
             self.resent += 1;
             return Ok(None);
         }
         connection.is_used = true;
+        let now = clock::now();
+        self.unstamped += usize::from(done.is_some() && connection.stamp.is_none());
+        let unseen = connection.stamp.take().and_then(|at| clock::wall().duration_since(at).ok());
+        let answered = now.checked_sub(unseen.unwrap_or_default()).unwrap_or(now);
+        let (sent, free_since) = (connection.sent.unwrap_or(now), connection.free_since);
         if done.is_none() || connection.closes {
             self.connections[index] = self.open(index)?;
         }
-        let now = clock::now();
-        Ok(since.map(|since| Sample { connection: index, latency: now - since, status: done }))
+        self.connections[index].free_since = Some(answered);
+        Ok(since.map(|due| {
+            let held_up = free_since.map(|free| free.saturating_duration_since(due));
+            let served = answered.saturating_duration_since(sent) + held_up.unwrap_or_default();
+            Sample { connection: index, latency: now - due, served, status: done }
+        }))
     }
 
     fn open(&self, index: usize) -> Result<Connection, String> {
         let failed = |error| format!("cannot connect to `{}`: {error}", self.to);
         let stream = connect(self.to, index).map_err(failed)?;
         stream.set_nonblocking(true).map_err(failed)?;
+        setsockopt(&stream, ReceiveTimestampns, &true).map_err(|error| failed(error.into()))?;
         let mut stream = TcpStream::from_std(stream);
         let registry = self.poll.registry();
         registry.register(&mut stream, Token(index), Interest::READABLE).map_err(failed)?;
@@ -194,6 +228,10 @@ impl Swarm {
             status: 0,
             closes: false,
             waiting_since: None,
+            sent: None,
+            free_since: None,
+            stamp: None,
+            stamps: cmsg_space!(TimeSpec),
             request: String::new(),
             is_used: false,
         })
@@ -220,6 +258,7 @@ impl Connection {
         self.left = None;
         self.filled = 0;
         self.request = request;
+        self.sent = Some(clock::now());
         match self.stream.write(self.request.as_bytes()) {
             Ok(sent) if sent < self.request.len() => {
                 Err("a request was not sent at once".to_owned())
@@ -231,7 +270,7 @@ impl Connection {
 
     fn read(&mut self) -> std::io::Result<Progress> {
         loop {
-            let read = match self.stream.read(&mut self.input[self.filled..]) {
+            let read = match self.receive() {
                 Ok(0) => return Ok(Progress::Broken),
                 Ok(read) => read,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Progress::More),
@@ -255,6 +294,21 @@ impl Connection {
             }
             self.left = Some(left);
         }
+    }
+}
+
+impl Connection {
+    /// Reads what is there, and notes when the kernel got it.
+    fn receive(&mut self) -> std::io::Result<usize> {
+        let mut into = [IoSliceMut::new(&mut self.input[self.filled..])];
+        let stream = self.stream.as_raw_fd();
+        let got = recvmsg::<()>(stream, &mut into, Some(&mut self.stamps), MsgFlags::empty())?;
+        for message in got.cmsgs()? {
+            if let ControlMessageOwned::ScmTimestampns(at) = message {
+                self.stamp = Some(UNIX_EPOCH + Duration::from(at));
+            }
+        }
+        Ok(got.bytes)
     }
 }
 
