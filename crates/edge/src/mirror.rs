@@ -98,12 +98,17 @@ impl Mirror {
                     ask.body = Body::Stream(inner);
                     return;
                 }
+                // Before anything is kept: what waits is bounded by the seats.
+                let Some(seat) = self.seat() else {
+                    ask.body = Body::Stream(inner);
+                    return;
+                };
                 let copy = self.copy(ask, Body::Empty);
                 ask.body = Body::stream(Copying {
                     expected: hint.exact(),
                     inner,
                     copied: BytesMut::new(),
-                    copy: Some((Arc::clone(self), copy)),
+                    copy: Some((Arc::clone(self), copy, seat)),
                 });
             }
             body => {
@@ -113,8 +118,8 @@ impl Mirror {
                 };
                 if content.len() as u64 > most {
                     self.running.without_content.increment();
-                } else {
-                    self.send(self.copy(ask, content.into()));
+                } else if let Some(seat) = self.seat() {
+                    self.send(self.copy(ask, content.into()), seat);
                 }
                 ask.body = body;
             }
@@ -171,16 +176,21 @@ impl Mirror {
         is_address || NAMES.contains(name) || self.told.contains(name)
     }
 
-    /// Sends a copy behind, if there is room.
-    fn send(self: &Arc<Self>, copy: Ask) {
+    /// A place for a copy, if there is room.
+    fn seat(&self) -> Option<Seat> {
         let running = &self.running;
         let before = running.in_flight.fetch_add(1, Ordering::Relaxed);
         let seat = Seat(Arc::clone(running));
-        let may =
-            before < self.settings.max_in_flight && self.upstream.admits(Priority::Covered).is_ok();
-        let (Ok(runtime), true) = (Handle::try_current(), may) else {
-            return running.dropped.increment();
-        };
+        if before < self.settings.max_in_flight && self.upstream.admits(Priority::Covered).is_ok() {
+            return Some(seat);
+        }
+        running.dropped.increment();
+        None
+    }
+
+    /// Sends a copy behind.
+    fn send(self: &Arc<Self>, copy: Ask, seat: Seat) {
+        let Ok(runtime) = Handle::try_current() else { return self.running.dropped.increment() };
         let mirror = Arc::clone(self);
         // It ends by its deadline, and with its runtime after a drain.
         runtime.spawn(async move {
@@ -241,12 +251,12 @@ struct Copying {
     inner: BoxedBody,
     expected: Option<u64>,
     copied: BytesMut,
-    copy: Option<(Arc<Mirror>, Ask)>,
+    copy: Option<(Arc<Mirror>, Ask, Seat)>,
 }
 
 impl Copying {
     fn take(&mut self, data: &Bytes) {
-        let Some((mirror, _)) = &self.copy else { return };
+        let Some((mirror, ..)) = &self.copy else { return };
         if (self.copied.len() + data.len()) as u64 > mirror.settings.max_content_bytes {
             mirror.running.without_content.increment();
             self.copied = BytesMut::new();
@@ -261,9 +271,9 @@ impl Copying {
     }
 
     fn is_whole(&mut self) {
-        if let Some((mirror, mut copy)) = self.copy.take() {
+        if let Some((mirror, mut copy, seat)) = self.copy.take() {
             copy.body = std::mem::take(&mut self.copied).freeze().into();
-            mirror.send(copy);
+            mirror.send(copy, seat);
         }
     }
 }
@@ -303,7 +313,7 @@ impl HttpBody for Copying {
 
 impl Drop for Copying {
     fn drop(&mut self) {
-        if let Some((mirror, _)) = &self.copy {
+        if let Some((mirror, ..)) = &self.copy {
             mirror.running.without_content.increment();
         }
     }

@@ -12,6 +12,8 @@ use forebay_edge::config::route::ALL_PARTS;
 use forebay_edge::{act, view};
 use forebay_signals::clock;
 use http::{HeaderName, Method};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use super::support::{Answers, GET, Other, World, always, request, until, with_world};
 use super::vouched::{by_session, with_doorman};
@@ -175,6 +177,26 @@ fn content_is_copied_whole_or_not_at_all() {
         assert!(
             !next.heads().iter().any(|head| head.contains("order-2") || head.contains("efghi"))
         );
+    });
+}
+
+#[test]
+fn content_that_waits_for_its_end_has_a_seat() {
+    let edit = |mirror: &mut Mirror| {
+        mirror.methods = vec![Method::GET, Method::POST];
+        mirror.max_content_bytes = 12;
+        mirror.max_in_flight = 1;
+    };
+    with_mirror(always(NEXT), edit, |world, next| async move {
+        let head = request("POST", "/a", "Content-Length: 8\r\n");
+        let mut client = TcpStream::connect(("127.0.0.1", world.port)).await.expect("it listens");
+        client.write_all(format!("{head}half").as_bytes()).await.expect("written");
+        until("it has a seat", || seen(&world).mirrors[0].in_flight == 1).await;
+        assert!(world.ask(GET).await.ends_with("page"));
+        assert_eq!((seen(&world).mirrors[0].dropped, next.asked()), (1, 0));
+        client.write_all(b"\r\n\r\n").await.expect("written");
+        until("it is copied", || seen(&world).mirrors[0].answered == 1).await;
+        until("its seat is free", || seen(&world).mirrors[0].in_flight == 0).await;
     });
 }
 
