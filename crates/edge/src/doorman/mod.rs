@@ -22,6 +22,7 @@ use forebay_signals::clock;
 use forebay_signals::counter::Counter;
 use forebay_signals::journal::Journal;
 
+use crate::admit::Limit;
 use crate::config::forward_auth::{ForwardAuth, OnFailure};
 use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Ask, Exchange, Priority};
@@ -138,16 +139,18 @@ impl Doorman {
     }
 
     /// Asks, or waits for what somebody else has asked for the same. Without a ruling the settings let such
-    /// requests in as nobody's, or it is an error.
+    /// requests in as nobody's, or it is an error. `seat` is kept as long as anything is done for it, even after its
+    /// client has left.
     pub async fn ask(
         self: &Arc<Self>,
         inquiry: Inquiry,
         ask: Ask,
+        seat: Limit,
         journal: &Journal,
     ) -> Result<Arc<Ruling>, Error> {
         // The same for who asks and who waits.
         let timeout = self.settings.timeout;
-        let ruling = clock::timeout(timeout, self.find_out(inquiry, ask)).await;
+        let ruling = clock::timeout(timeout, self.find_out(inquiry, ask, seat)).await;
         let late = || Error::new(ErrorKind::OriginTimeout, "forward_auth took too long");
         let ruling = ruling.unwrap_or_else(|_| Err(late()));
         match &ruling {
@@ -187,7 +190,12 @@ impl Doorman {
         &self.settings
     }
 
-    async fn find_out(self: &Arc<Self>, inquiry: Inquiry, ask: Ask) -> Result<Arc<Ruling>, Error> {
+    async fn find_out(
+        self: &Arc<Self>,
+        inquiry: Inquiry,
+        ask: Ask,
+        seat: Limit,
+    ) -> Result<Arc<Ruling>, Error> {
         let place = match self.together.join(&inquiry.digest) {
             Place::Alone => return self.send(&inquiry, ask).await,
             Place::Leads(lead) => lead,
@@ -215,6 +223,7 @@ impl Doorman {
             let sent = clock::timeout(timeout, doorman.send(&inquiry, ask)).await;
             let late = || Error::new(ErrorKind::OriginTimeout, "forward_auth took too long");
             let sent = sent.unwrap_or_else(|_| Err(late()));
+            drop(seat);
             place.tell(match &sent {
                 Ok(ruling) if ruling.is_shared() => Ok(Arc::clone(ruling)),
                 Ok(_) => Err(Missed::NotShared),

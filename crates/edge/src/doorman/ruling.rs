@@ -25,7 +25,6 @@ const MOST_CONTENT_BYTES: usize = 256 * 1024;
 pub struct Ruling {
     said: Said,
     until: Option<Instant>,
-    is_shared: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl Ruling {
     /// A request of nobody is let in: the application that could say more has failed.
     pub(super) fn nobody() -> Ruling {
         let said = Said::LetIn { fields: Vec::new(), cookies: Vec::new() };
-        Ruling { said, until: None, is_shared: false }
+        Ruling { said, until: None }
     }
 
     /// Reads an answer. What is neither a welcome nor a refusal is a failure: a path that is not there must not
@@ -80,11 +79,7 @@ impl Ruling {
         };
         let most = settings.max_ttl.unwrap_or_default();
         let ttl = lifetime.map(|lifetime| lifetime.min(most)).filter(|ttl| !ttl.is_zero());
-        Ok(Ruling {
-            said,
-            until: ttl.map(|ttl| clock::now() + ttl),
-            is_shared: lifetime.is_some_and(|lifetime| !lifetime.is_zero()),
-        })
+        Ok(Ruling { said, until: ttl.map(|ttl| clock::now() + ttl) })
     }
 
     /// Until when it may be used for others of whom the same is told.
@@ -92,9 +87,9 @@ impl Ruling {
         self.until
     }
 
-    /// True if those who wait with the same question may have it.
+    /// True if those who wait with the same question may have it: what may not be remembered is for whoever asked.
     pub(super) fn is_shared(&self) -> bool {
-        self.is_shared
+        self.until.is_some()
     }
 
     pub(super) fn lets_in(&self) -> bool {

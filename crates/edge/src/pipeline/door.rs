@@ -54,9 +54,8 @@ pub(super) async fn wait(
     // Whoever waits here counts among those in the rooms.
     let seat = edge.in_flight.enter(snapshot.config.admit.max_in_flight)?;
     let ask = doorman.question(&inquiry, exchange, &trace_of(edge, exchange));
-    let ruling = doorman.ask(inquiry, ask, &edge.journal).await?;
+    let ruling = doorman.ask(inquiry, ask, seat, &edge.journal).await?;
     exchange.leave(Room::Admit);
-    drop(seat);
     if let Some(answer) = doorman.apply(&ruling, exchange) {
         notes.status = CacheStatus::own().because(LABEL);
         return Ok(answer);

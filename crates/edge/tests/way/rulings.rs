@@ -177,6 +177,38 @@ fn a_client_that_leaves_takes_nothing_from_those_who_wait() {
 }
 
 #[test]
+fn with_no_time_allowed_nobody_gets_what_another_was_told() {
+    let auth = slowly(&by_session("max-age=60"));
+    let edit = |auth: &mut ForwardAuth, _: &mut Config| auth.max_ttl = None;
+    with_doorman(greets("no-store"), auth, edit, |world, auth, _| async move {
+        let answers = at_once(&world, &[ADA; 5]).await;
+        assert!(answers.iter().all(|answer| answer.ends_with("hello ada")), "{answers:?}");
+        assert_eq!(auth.asked(), 5);
+    });
+}
+
+#[test]
+fn a_question_whose_client_has_left_keeps_its_seat() {
+    let sessions = by_session("max-age=60");
+    let auth: Answers = Arc::new(move |head| (Duration::from_secs(2), sessions(head).1));
+    with_doorman(
+        greets("no-store"),
+        auth,
+        |_, _| (),
+        |world, auth, _| async move {
+            let port = world.port;
+            let first = tokio::spawn(async move { ask(port, &request("GET", "/a", ADA)).await });
+            until("it is asked", || auth.asked() == 1).await;
+            first.abort();
+            let traffic = world.edge.traffic.of("default");
+            until("it is gone", || traffic.requests() == 1).await;
+            assert_eq!(view::status(&world.edge).in_flight, 1, "somebody is asked still");
+            until("it is answered", || view::status(&world.edge).in_flight == 0).await;
+        },
+    );
+}
+
+#[test]
 fn an_address_is_part_of_the_question_unless_it_is_not_told() {
     let edit = |_: &mut ForwardAuth, config: &mut Config| {
         config.admit.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
