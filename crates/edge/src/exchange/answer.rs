@@ -7,7 +7,7 @@ use http::header::{DATE, HeaderMap, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::lines::{OwnLines, field_lines};
-use super::{Body, Upgraded};
+use super::{Body, Lent, Upgraded};
 use crate::error::Error;
 
 /// What a client gets. Hop-by-hop fields are already gone; framing is the business of `listen`.
@@ -25,6 +25,8 @@ pub struct Answer {
     pub own: OwnLines,
     /// Content.
     pub body: Body,
+    /// A second copy of stored content that the body may be made of.
+    pub twin: Option<Lent>,
     /// Where a `101` leads.
     pub upgrade: Option<Upgraded>,
 }
@@ -38,6 +40,7 @@ impl Answer {
             fields: HeaderMap::new(),
             own: OwnLines::default(),
             body: body.into(),
+            twin: None,
             upgrade: None,
         }
     }

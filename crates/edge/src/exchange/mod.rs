@@ -17,6 +17,7 @@ mod network;
 mod priority;
 mod retry_after;
 mod stamps;
+mod twin;
 mod upgrade;
 
 use std::net::{IpAddr, SocketAddr};
@@ -38,6 +39,7 @@ pub use network::network;
 pub use priority::Priority;
 pub use retry_after::retry_after;
 pub use stamps::{Room, Stamps};
+pub use twin::{Lent, Seat, Twin, TwinSlot, twin_weight};
 pub use upgrade::{Stream, Upgraded};
 
 use crate::trace::Asking;

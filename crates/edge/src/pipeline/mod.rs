@@ -22,6 +22,7 @@ mod question;
 mod refill;
 mod sendfile;
 mod stored;
+mod twins;
 
 use std::cell::LazyCell;
 use std::sync::Arc;
@@ -99,6 +100,10 @@ fn ask_rates(
 }
 
 /// Where the walk ends.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most requests end with an answer: a box would cost each hit"
+)]
 enum Way {
     /// With an answer.
     Answered(Answer),

@@ -8,6 +8,7 @@ use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue};
 
 use super::closing::Notes;
+use super::twins;
 use crate::cache::lookup::{Stored, at};
 use crate::cache::reply;
 use crate::cache::rules::conditional::none_match_holds;
@@ -54,7 +55,13 @@ pub(super) fn answer(edge: &Arc<Edge>, exchange: &Exchange, stored: &Stored) -> 
     let hits = stored.object.hit();
     let held = || tag_held(&head.fields, stored.object.etag());
     if let Some(encoded) = encoded(edge, head, stored, hits) {
+        if encoded.is_worth_a_twin() {
+            twins::wish(edge, exchange, &encoded, &stored.object, encoded.hit());
+        }
         return reply::from_object(&head.method, &head.fields, &encoded, age, held);
+    }
+    if stored.object.is_worth_a_twin() {
+        twins::wish(edge, exchange, &stored.object, &stored.object, hits);
     }
     let mut answer = reply::from_object(&head.method, &head.fields, &stored.object, age, held);
     if stored.object.varies_now() {

@@ -141,7 +141,10 @@ impl Lifecycle<u64, Entry> for Evicted {
     type RequestState = Vec<Entry>;
 
     fn on_evict(&self, evicted: &mut Vec<Entry>, _: u64, entry: Entry) {
-        self.0.increment();
+        // What gave way to the same with a twin is still there.
+        if !matches!(&entry, Entry::Object(object, _) if object.is_replaced()) {
+            self.0.increment();
+        }
         evicted.push(entry);
     }
 }

@@ -16,6 +16,7 @@ use super::epochs::Epochs;
 use super::index::{Entry, Index, index, largest_anew, resize};
 use super::passes::{Pass, Passes};
 use super::purges::{Purges, Storing};
+use super::twins::Twins;
 use super::{Object, Varying};
 use crate::cache::key::url_of;
 use crate::cache::rules::Refusal;
@@ -85,6 +86,7 @@ pub struct Memory {
     pub(super) passes: Passes,
     pub(super) epochs: Epochs,
     pub(super) purges: Purges,
+    pub(super) twins: Twins,
     hasher: RandomState,
     /// Source of ids and of the order between insertions and purges.
     sequence: AtomicU64,
@@ -105,6 +107,7 @@ impl Memory {
             passes: Passes::new(),
             epochs: Epochs::new(),
             purges: Purges::default(),
+            twins: Twins::default(),
             hasher: RandomState::new(),
             sequence: AtomicU64::new(1),
             stripes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
@@ -189,9 +192,9 @@ impl Memory {
     }
 
     /// Stores an answer without `Vary` in the place of whatever its key held.
-    pub fn insert(&self, ticket: Ticket, object: Object) -> Result<Arc<Object>, Refused> {
+    pub fn insert(&self, ticket: Ticket, mut object: Object) -> Result<Arc<Object>, Refused> {
         let place = self.place(object.key());
-        let _open = self.open(ticket, &object)?;
+        let _open = self.open(ticket, &mut object)?;
         self.forget(place);
         self.passes.forget(place);
         Ok(self.put(place, object))
@@ -206,7 +209,7 @@ impl Memory {
         mut object: Object,
     ) -> Result<Arc<Object>, Refused> {
         let root = self.place(object.key());
-        let _open = self.open(ticket, &object)?;
+        let _open = self.open(ticket, &mut object)?;
         self.passes.forget(root);
         let varying = match self.find(object.key()) {
             Some(Found::Varies(varying)) if varying.names() == names => varying,
@@ -230,26 +233,22 @@ impl Memory {
     pub fn insert_encoded(
         &self,
         object: &Arc<Object>,
-        encoded: Object,
+        mut encoded: Object,
     ) -> Result<Arc<Object>, Refused> {
-        if encoded.weight() > self.max_object_bytes() {
-            return Err(Refused::TooLarge);
-        }
+        self.weigh(&mut encoded)?;
         let _open = (self.stripe_of(object.key()), self.purges.storing());
-        let is_stored = match self.find(object.key()) {
-            Some(Found::Object(found)) => Arc::ptr_eq(&found, object),
-            Some(Found::Varies(varying)) => self
-                .variant(&varying, object.secondary())
-                .is_some_and(|found| Arc::ptr_eq(&found, object)),
-            None => false,
+        let found = match self.find(object.key()) {
+            Some(Found::Object(found)) => Some(found),
+            Some(Found::Varies(varying)) => self.variant(&varying, object.secondary()),
+            None => None,
         };
-        if !is_stored {
-            return Err(Refused::Replaced);
-        }
+        // The same with a twin has the same id.
+        let stored = found.filter(|found| found.id == object.id).ok_or(Refused::Replaced)?;
         let encoding = encoded.encoding();
-        let stored = self.put(self.place_of_encoding(object, encoding), encoded);
+        let encoded = self.put(self.place_of_encoding(object, encoding), encoded);
+        stored.note_encoding(encoding);
         object.note_encoding(encoding);
-        Ok(stored)
+        Ok(encoded)
     }
 
     /// Notes that answers for `key` cannot be shared until `until_ms` (hit-for-miss): requests then do
@@ -297,17 +296,23 @@ impl Memory {
     fn open(
         &self,
         ticket: Ticket,
-        object: &Object,
+        object: &mut Object,
     ) -> Result<(MutexGuard<'_, u64>, Storing<'_>), Refused> {
-        if object.weight() > self.max_object_bytes() {
-            return Err(Refused::TooLarge);
-        }
+        self.weigh(object)?;
         let last = self.stripe_of(object.key());
         let storing = self.purges.storing();
         if *last > ticket.0 || storing.is_purged(ticket, object.key(), |tag| object.has_tag(tag)) {
             return Err(Refused::Purged);
         }
         Ok((last, storing))
+    }
+
+    /// Checks what an object weighs. A twin that came along from a smaller one must not cost its place.
+    fn weigh(&self, object: &mut Object) -> Result<(), Refused> {
+        if object.weight() > self.max_object_bytes() {
+            object.give_up_twin();
+        }
+        if object.weight() > self.max_object_bytes() { Err(Refused::TooLarge) } else { Ok(()) }
     }
 
     fn put(&self, place: u64, mut object: Object) -> Arc<Object> {

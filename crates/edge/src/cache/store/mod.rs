@@ -15,6 +15,7 @@ mod passes;
 mod purge;
 mod purges;
 mod selection;
+mod twins;
 mod varying;
 
 pub use memory::{Found, Memory, Refused, Resized, Statistics, Ticket};

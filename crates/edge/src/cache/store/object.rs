@@ -6,6 +6,7 @@
 //! takes slices by counting references. A single allocation would need an owner made anew for every
 //! hit (`Bytes::from_owner` allocates), or `unsafe`.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -17,10 +18,9 @@ use super::lines::{Span, Spans, lines_len, write_lines};
 use crate::cache::rules::Freshness;
 use crate::cache::tags::{Tag, tags};
 use crate::config::cache::Visibility;
-use crate::exchange::{Encoding, field_lines};
+use crate::exchange::{Encoding, Twin, field_lines};
 
-/// Bytes that an object costs besides its buffer: record and its `Arc` (120, for which allocators take
-/// 128), the reference count of the buffer (32), the allocator's own (32), its place in the index with
+/// Bytes that an object costs besides its buffer: record and its `Arc` (128), the reference count of the buffer (32), the allocator's own (32), its place in the index with
 /// slack and ghosts (80).
 pub(super) const OVERHEAD_BYTES: u64 = 272;
 
@@ -66,6 +66,8 @@ pub enum Unstorable {
 #[derive(Debug)]
 pub struct Object {
     bytes: Bytes,
+    /// A second copy of the body, once it is asked for often.
+    twin: Option<Arc<Twin>>,
     /// Set once, by the store, when the object goes in; unique.
     pub(super) id: u64,
     stored_at_ms: u64,
@@ -84,7 +86,7 @@ pub struct Object {
     last_modified: Span,
     content_type: Span,
     encoding: Encoding,
-    /// Bit set of the encodings that are stored beside this object.
+    /// Bit set of the encodings that are stored beside this object, with [`REPLACED`].
     encodings: AtomicU8,
     /// Bit sets of the encodings that somebody has asked to be made, well and best, with
     /// [`MUST_VALIDATE`] and [`VARIES_NOW`].
@@ -120,6 +122,7 @@ impl Object {
         }
         Ok(Object {
             bytes: bytes.into(),
+            twin: None,
             id: 0,
             stored_at_ms: parts.stored_at_ms,
             freshness: parts.freshness,
@@ -143,7 +146,7 @@ impl Object {
     }
 
     /// The same answer with other fields: freshened by a `304` (RFC 9111 §3.2). Status, keys and body
-    /// are copied; hits go on; stored encodings do not come along, the caller carries them over.
+    /// are copied; hits and twin go on; stored encodings do not come along, the caller carries them over.
     pub fn with_fields(
         &self,
         fields: &HeaderMap,
@@ -151,7 +154,7 @@ impl Object {
         freshness: Freshness,
     ) -> Result<Object, Unstorable> {
         let body = [self.body()];
-        let object = Object::build(&Parts {
+        let mut object = Object::build(&Parts {
             key: self.key(),
             secondary: self.secondary(),
             status: self.status(),
@@ -163,6 +166,8 @@ impl Object {
             body: &body,
         })?;
         object.hits.store(self.hits(), Ordering::Relaxed);
+        object.twin =
+            self.twin.as_ref().and_then(|twin| twin.moved_to(object.body())).map(Arc::new);
         Ok(object)
     }
 
@@ -184,6 +189,36 @@ impl Object {
             tags: self.visibility(),
             body,
         })
+    }
+
+    /// The same object, marks and all, with a twin.
+    pub(super) fn with_twin(&self, twin: Arc<Twin>) -> Object {
+        let encodings = self.encodings.load(Ordering::Acquire) & !REPLACED;
+        Object {
+            bytes: self.bytes.clone(),
+            twin: Some(twin),
+            hits: AtomicU32::new(self.hits()),
+            stale_since_s: AtomicU32::new(self.stale_since_s.load(Ordering::Acquire)),
+            encodings: AtomicU8::new(encodings),
+            wishes: AtomicU8::new(self.wishes.load(Ordering::Acquire)),
+            ..*self
+        }
+    }
+
+    /// The same without one.
+    pub(super) fn give_up_twin(&mut self) {
+        self.twin = None;
+    }
+
+    /// Its twin, which may be another's by now.
+    pub fn twin(&self) -> Option<&Arc<Twin>> {
+        self.twin.as_ref()
+    }
+
+    /// True if the body is large enough for a twin.
+    pub fn is_worth_a_twin(&self) -> bool {
+        // The whole first: one look tells of most.
+        self.bytes.len() >= WORTH_A_TWIN && self.body_len() >= WORTH_A_TWIN as u64
     }
 
     /// Counts a hit and returns how many there are with it.
@@ -385,8 +420,23 @@ impl Object {
         self.forget_wish(encoding);
     }
 
+    /// The same with a twin stands in its place.
+    pub(super) fn note_replaced(&self) {
+        self.encodings.fetch_or(REPLACED, Ordering::AcqRel);
+    }
+
+    /// True after [`Object::note_replaced`].
+    pub(super) fn is_replaced(&self) -> bool {
+        self.encodings.load(Ordering::Acquire) & REPLACED != 0
+    }
+
     /// What it counts against the bound of the store.
     pub(super) fn weight(&self) -> u64 {
+        self.plain_weight() + self.twin.as_ref().map_or(0, |twin| twin.weight())
+    }
+
+    /// The same without a twin.
+    pub(super) fn plain_weight(&self) -> u64 {
         self.bytes.len() as u64 + OVERHEAD_BYTES
     }
 
@@ -404,12 +454,18 @@ impl Object {
     }
 }
 
+/// Below it, to copy content to the socket costs no more than what else there is to do.
+const WORTH_A_TWIN: usize = 64 * 1024;
+
 /// From the bit of an encoding to that of its best quality.
 const BEST: u8 = 3;
 /// Bit of [`Object::must_validate`], beside those of the encodings.
 const MUST_VALIDATE: u8 = 0x80;
 /// Bit of [`Object::varies_now`].
 const VARIES_NOW: u8 = 0x40;
+
+/// Bit of [`Object::is_replaced`], beside those of stored encodings.
+const REPLACED: u8 = 0x80;
 
 /// Bits of `Object::marks`.
 const SHOWS_TAGS: u8 = 1;

@@ -131,6 +131,6 @@ fn an_encoding_is_wished_for_once() {
 
 #[test]
 fn the_record_stays_small() {
-    // With the counts of its `Arc` just below a size that allocators have.
-    assert!(size_of::<Object>() <= 104, "{}", size_of::<Object>());
+    // With the counts of its `Arc` just a size that allocators have.
+    assert!(size_of::<Object>() <= 112, "{}", size_of::<Object>());
 }

@@ -137,6 +137,11 @@ impl Purges {
         read(&self.under_way).clone()
     }
 
+    /// True if there are any.
+    pub(super) fn are_under_way(&self) -> bool {
+        self.newest_under_way.load(Ordering::Acquire) != 0
+    }
+
     /// The store holds nothing any more that these take.
     pub(super) fn end(&self, purges: &[Arc<Purge>]) {
         let mut under_way = write(&self.under_way);
