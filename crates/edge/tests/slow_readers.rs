@@ -2,12 +2,13 @@
 
 mod listening;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use forebay_edge::config::admit::Admit;
 use forebay_edge::config::listen::{Certificate, Listen, Protocol};
-use forebay_edge::exchange::{Answer, Body, Exchange};
+use forebay_edge::exchange::{Answer, Body, Exchange, Seat, Twin};
 use forebay_edge::listen::self_signed;
 use forebay_signals::clock;
 use listening::frames::{self, PREFACE, SETTINGS, WINDOW_UPDATE};
@@ -35,8 +36,19 @@ enum Version {
     Http2,
 }
 
+/// Content that is copied to every client.
 async fn large(_: Exchange) -> Answer {
     Answer::new(Body::from(Bytes::from(vec![b'x'; LENGTH])))
+}
+
+/// Content that the kernel sends to those who ask in clear and by HTTP/1.
+async fn large_with_twin(_: Exchange) -> Answer {
+    let content = Bytes::from(vec![b'x'; LENGTH]);
+    let seat = Seat::take(&Arc::default(), 1).expect("it is free");
+    let twin = Arc::new(Twin::write(content.clone(), seat).expect("Linux has memory files"));
+    let mut answer = Answer::new(Body::from(content));
+    answer.twin = twin.lend();
+    answer
 }
 
 /// Connects with small buffers, and asks.
@@ -75,7 +87,7 @@ fn connector(certificate: &Certificate, version: Version) -> TlsConnector {
     trusting(&[certificate], rustls::DEFAULT_VERSIONS, protocols)
 }
 
-/// Runs `test` for both protocols, with and without TLS.
+/// Runs `test` for both protocols, with and without TLS, and with a twin.
 fn each_way<F: Future<Output = ()>>(test: impl Fn(Server, Box<dyn Io>) -> F) {
     let certificate = self_signed(["a.example"]).expect("made");
     for is_secret in [false, true] {
@@ -84,11 +96,14 @@ fn each_way<F: Future<Output = ()>>(test: impl Fn(Server, Box<dyn Io>) -> F) {
                 if is_secret { listen_tls(certificate.clone()) } else { listen(Protocol::Plain) };
             let settings = Listen { blocked_write_timeout: LIMIT, ..settings };
             let certificate = is_secret.then_some(&certificate);
-            let test = &test;
-            with_server(&settings, &Admit::default(), large, |server| async move {
+            let test = async |server: Server| {
                 let io = ask(&server, certificate, version).await;
                 test(server, io).await;
-            });
+            };
+            with_server(&settings, &Admit::default(), large, test);
+            if !is_secret && version == Version::Http1 {
+                with_server(&settings, &Admit::default(), large_with_twin, test);
+            }
         }
     }
 }

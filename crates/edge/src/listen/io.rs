@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,6 +20,10 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Stream for S {}
 
+/// Sends these bytes and behind them some of a file: from where, and how many. It is tried at once, past the
+/// runtime, which alone waits. Says how much was taken of both together.
+pub(super) type SendFile<S> = fn(&S, &[u8], BorrowedFd<'_>, (u64, usize)) -> io::Result<usize>;
+
 /// A client's socket.
 #[derive(Debug)]
 pub struct Socket<S> {
@@ -27,12 +32,14 @@ pub struct Socket<S> {
     pub(super) input: BytesMut,
     /// What it takes, where writes do not tell.
     pub(super) progress: Option<Progress>,
+    /// How it sends from files, where nothing stands between it and the network.
+    pub(super) send_file: Option<SendFile<S>>,
 }
 
 impl<S> Socket<S> {
     /// One from which `input` was read before.
     pub fn new(io: S, input: BytesMut) -> Socket<S> {
-        Socket { io, input, progress: None }
+        Socket { io, input, progress: None, send_file: None }
     }
 }
 

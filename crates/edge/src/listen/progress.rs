@@ -5,13 +5,15 @@
 //! more is taken. So the bytes are counted where they leave. HTTP/1 and HTTP/2 read the same count.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
+use rustix::fs::sendfile;
+use rustix::net::{SendFlags, send};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -54,6 +56,36 @@ impl<S: AsFd> Counting<S> {
         let send = |io: &S, bytes: &[u8]| SockRef::from(io).send(bytes);
         Counting { io, progress: Progress::default(), send, input }
     }
+
+    /// Sends `head`, and behind it what lies in `file` from `from` on, `count` bytes: see
+    /// [`super::io::SendFile`].
+    pub(super) fn send_file(
+        &self,
+        head: &[u8],
+        file: BorrowedFd<'_>,
+        (from, count): (u64, usize),
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        if !head.is_empty() {
+            // In a packet of its own: held back to share one with the content (`MSG_MORE`), it costs a hit of
+            // 100 KB nearly twice the time.
+            taken = send(&self.io, head, SendFlags::NOSIGNAL)?;
+            self.add(taken);
+        }
+        if taken < head.len() {
+            return Ok(taken);
+        }
+        let mut from = from;
+        match sendfile(&self.io, file, Some(&mut from), count) {
+            Ok(sent) => {
+                self.add(sent);
+                Ok(taken + sent)
+            }
+            // It is told when there is nothing else to tell.
+            Err(_) if taken > 0 => Ok(taken),
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 impl<S> Counting<S> {
@@ -66,10 +98,14 @@ impl<S> Counting<S> {
             Poll::Ready(taken) => taken?,
             Poll::Pending => ready!(self.poll_prodded(bytes))?,
         };
+        self.add(taken);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn add(&self, taken: usize) {
         // One task writes: nothing is lost between the two.
         let count = &self.progress.0.bytes;
         count.store(count.load(Ordering::Relaxed) + taken as u64, Ordering::Relaxed);
-        Poll::Ready(Ok(taken))
     }
 
     /// Called when the runtime will wake the task with the kernel's word.

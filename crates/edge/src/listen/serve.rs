@@ -15,8 +15,8 @@ use tokio_rustls::server::TlsStream;
 
 use super::detect::{Version, detect};
 use super::entrance::Entrance;
-use super::io::{Socket, Stream, caught, caught_future};
-use super::progress::{Counting, Progress};
+use super::io::{SendFile, Socket, Stream, caught, caught_future};
+use super::progress::Counting;
 use super::settings::Settings;
 use super::tls::{ALPN_ACME, ALPN_H2};
 use super::{Coming, Counters, Handler, Reply, http1, http2, tunnel};
@@ -95,8 +95,14 @@ impl<H: Handler> Session<H> {
             return;
         };
         match version {
-            Version::Http1 => Box::pin(self.http1(io, input, progress)).await,
-            Version::Http2 => Box::pin(self.http2(io, input, progress)).await,
+            Version::Http1 => {
+                let send_file: Option<SendFile<Counting<S>>> = Some(Counting::send_file);
+                Box::pin(self.http1(Socket { io, input, progress, send_file })).await;
+            }
+            Version::Http2 => {
+                let socket = Socket { io, input, progress, send_file: None };
+                Box::pin(self.http2(socket)).await;
+            }
         }
     }
 
@@ -120,10 +126,13 @@ impl<H: Handler> Session<H> {
         }
         self.client.scheme = Scheme::Https;
         self.client.server_name = tls.server_name().map(|name| name.to_ascii_lowercase().into());
+        // What TLS encrypts it has to see.
+        let (input, progress) = (BytesMut::new(), Some(progress));
+        let socket = Socket { io, input, progress, send_file: None };
         if is_http2 {
-            Box::pin(self.http2(io, BytesMut::new(), Some(progress))).await;
+            Box::pin(self.http2(socket)).await;
         } else {
-            Box::pin(self.http1(io, BytesMut::new(), Some(progress))).await;
+            Box::pin(self.http1(socket)).await;
         }
     }
 
@@ -143,10 +152,9 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    async fn http1<S: Stream>(self, io: S, input: BytesMut, progress: Option<Progress>) {
+    async fn http1<S: Stream>(self, socket: Socket<S>) {
         let Session { settings, counters, handler, drain, client } = self;
         let http1 = Arc::clone(&settings.http1);
-        let socket = Socket { io, input, progress };
         match http1::serve(socket, client, http1, handler, drain.clone()).await {
             Ok(http1::End::Upgraded(io, input, origin)) => {
                 counters.upgraded.increment();
@@ -158,10 +166,9 @@ impl<H: Handler> Session<H> {
         }
     }
 
-    async fn http2<S: Stream>(self, io: S, input: BytesMut, progress: Option<Progress>) {
+    async fn http2<S: Stream>(self, socket: Socket<S>) {
         let Session { settings, counters, handler, drain, client } = self;
         let counted = Arc::clone(&counters);
-        let socket = Socket { io, input, progress };
         let context = http2::Context { client, settings, counters, handler, drain };
         match http2::serve(socket, context).await {
             http2::End::Closed => {}

@@ -41,6 +41,7 @@ mod streaming;
 mod support;
 mod throttled;
 mod tls;
+mod twins;
 mod uploads;
 mod users;
 mod vouched;

@@ -22,7 +22,7 @@ use crate::error::{Error, ErrorKind};
 use crate::exchange::{Answer, Client, Head, Upgraded};
 use crate::listen::Handler;
 use crate::listen::deadline::Deadline;
-use crate::listen::io::{Socket, linger};
+use crate::listen::io::{SendFile, Socket, linger};
 use crate::listen::progress::Progress;
 
 /// Room for one read; a head beyond it grows the buffer up to its limit.
@@ -52,6 +52,7 @@ pub(super) struct Connection<S> {
     pub(super) head_began: Option<Instant>,
     pub(super) writer: Writer,
     pub(super) progress: Option<Progress>,
+    send_file: Option<SendFile<S>>,
     pub(super) settings: Arc<Settings>,
 }
 
@@ -67,7 +68,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
     H: Handler,
 {
-    let Socket { io, input, progress } = socket;
+    let Socket { io, input, progress, send_file } = socket;
     let mut connection = Connection {
         io,
         input,
@@ -77,6 +78,7 @@ where
         head_began: None,
         writer: Writer::default(),
         progress,
+        send_file,
         settings,
     };
     let mut deadline = Deadline::new(clock::now() + connection.settings.head_timeout);
@@ -186,6 +188,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Bytes that the client's socket has taken.
     pub(super) fn taken(&self) -> u64 {
         self.progress.as_ref().map_or_else(|| self.writer.written(), Progress::bytes)
+    }
+
+    /// Writes what the writer has; see [`Writer::poll_write`].
+    pub(super) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.writer.poll_write(&mut self.io, self.send_file, context)
     }
 
     pub(super) fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -88,7 +88,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if self.writer.has_bytes() {
             // Pending is fine: the rest goes out before the answer.
-            let _is_pending = self.writer.poll_write(&mut self.io, context)?.is_pending();
+            let _is_pending = self.poll_write(context)?.is_pending();
         }
         Ok(Poll::Pending)
     }
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut blocked: Option<Blocked> = None;
         poll_fn(|context| {
             loop {
-                if self.writer.poll_write(&mut self.io, context)?.is_ready() {
+                if self.poll_write(context)?.is_ready() {
                     return Poll::Ready(Ok(()));
                 }
                 if self.poll_content(content, context).is_err() {
@@ -167,7 +167,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if content.takes_continue() {
                 self.writer.push_continue();
                 // Pending is fine: the rest goes out before the answer.
-                let _is_pending = self.writer.poll_write(&mut self.io, context)?.is_pending();
+                let _is_pending = self.poll_write(context)?.is_pending();
             }
             match content.poll_deliver(&mut self.input, context) {
                 Poll::Ready(content::Step::Settled) => return Ok(Poll::Ready(())),

@@ -9,14 +9,19 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame};
 use tokio::io::AsyncWrite;
+use tokio::task::coop::poll_proceed;
 
-use crate::exchange::{Answer, Body, BoxedBody};
+use crate::exchange::{Answer, Body, BoxedBody, Lent, Twin};
+use crate::listen::io::SendFile;
 
 /// Content up to this size is copied behind the head: one plain write costs less than a gathering one.
 const FLAT_BYTES: usize = 4 * 1024;
 
 /// Room for what stands in a head besides stored and own lines, so that a hit's head grows once.
 const ROOM_BYTES: usize = 96;
+
+/// Content below this size is copied: to send it from a file costs a call of its own.
+const WORTH_SENDING: usize = 32 * 1024;
 
 const CRLF: Bytes = Bytes::from_static(b"\r\n");
 
@@ -42,6 +47,8 @@ pub(super) struct Writer {
     data: Bytes,
     tail: Bytes,
     source: Option<(BoxedBody, Ends)>,
+    /// A second copy of what `data` may be a piece of.
+    twin: Option<Lent>,
     written: u64,
     is_blocked: bool,
 }
@@ -87,7 +94,7 @@ impl Writer {
         version: Version,
         wanted: Fate,
     ) -> Fate {
-        let Answer { status, lines, fields, own, body, .. } = answer;
+        let Answer { status, lines, fields, own, body, twin, .. } = answer;
         let has_no_content = status == StatusCode::NO_CONTENT
             || status == StatusCode::NOT_MODIFIED
             || status.is_informational();
@@ -129,6 +136,7 @@ impl Writer {
             Fate::KeepAlive => {}
         }
         self.head.extend_from_slice(b"\r\n");
+        self.twin = twin;
         if !(is_head || has_no_content) {
             match body {
                 Body::Empty => {}
@@ -147,6 +155,7 @@ impl Writer {
     pub(super) fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
+        send_file: Option<SendFile<S>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.is_blocked = false;
@@ -166,10 +175,12 @@ impl Writer {
                 self.is_blocked = true;
                 ready!(Pin::new(io).poll_flush(context))?;
                 self.is_blocked = false;
+                // Its descriptor may be wanted for others.
+                self.twin = None;
                 return Poll::Ready(Ok(()));
             }
             self.is_blocked = true;
-            ready!(self.poll_bytes(io, context))?;
+            ready!(self.poll_bytes(io, send_file, context))?;
             self.is_blocked = false;
         }
     }
@@ -182,10 +193,15 @@ impl Writer {
     fn poll_bytes<S: AsyncWrite + Unpin>(
         &mut self,
         io: &mut S,
+        send_file: Option<SendFile<S>>,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         let is_one_piece = self.data.is_empty() && self.tail.is_empty();
-        let count = if io.is_write_vectored() && !is_one_piece {
+        let from_twin =
+            if self.twin.is_some() { ready!(self.poll_twin(io, send_file, context)) } else { None };
+        let count = if let Some(count) = from_twin {
+            count
+        } else if io.is_write_vectored() && !is_one_piece {
             let slices =
                 [IoSlice::new(&self.head), IoSlice::new(&self.data), IoSlice::new(&self.tail)];
             ready!(Pin::new(io).poll_write_vectored(context, &slices))?
@@ -205,6 +221,39 @@ impl Writer {
             left -= taken;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Lets the kernel send content from its second copy. `None` if it does not lie there, or if the socket
+    /// takes nothing: then it goes the usual way, which waits until it does, and tells what ails it.
+    #[inline(never)]
+    fn poll_twin<S>(
+        &mut self,
+        io: &S,
+        send_file: Option<SendFile<S>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<usize>> {
+        let (Some(twin), Some(send_file)) = (&self.twin, send_file) else {
+            return Poll::Ready(None);
+        };
+        if self.data.len() < WORTH_SENDING {
+            return Poll::Ready(None);
+        }
+        let Some(offset) = twin.offset_of(&self.data) else { return Poll::Ready(None) };
+        // As every write through the runtime: who takes whatever there is must not keep the core.
+        let turn = ready!(poll_proceed(context));
+        turn.made_progress();
+        match send_file(io, &self.head, twin.file(), (offset, self.data.len())) {
+            Ok(count) if count > 0 => Poll::Ready(Some(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Ready(None),
+            // The socket has broken, or the kernel does not send from there.
+            failed => {
+                if let Err(error) = failed {
+                    Twin::note_failure(&error);
+                }
+                self.twin = None;
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn poll_source(&mut self, context: &mut Context<'_>) -> io::Result<Poll<()>> {
@@ -294,5 +343,56 @@ fn field_lines(out: &mut BytesMut, fields: &HeaderMap) {
         out.extend_from_slice(b": ");
         out.extend_from_slice(value.as_bytes());
         out.extend_from_slice(b"\r\n");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+
+    use super::*;
+    use crate::exchange::Seat;
+
+    /// What is written of `content`, which has a twin, where files are sent so.
+    fn written(content: &Bytes, send_file: SendFile<DuplexStream>) -> Vec<u8> {
+        let seat = Seat::take(&Arc::default(), 1).expect("it is free");
+        let twin = Arc::new(Twin::write(content.clone(), seat).expect("Linux has memory files"));
+        let mut answer = Answer::new(content.clone());
+        answer.twin = twin.lend();
+        let mut writer = Writer::default();
+        let version = Version::HTTP_11;
+        writer.begin(answer, false, version, Fate::Close);
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.expect("a runtime starts").block_on(async {
+            let (mut near, mut far) = tokio::io::duplex(4_096);
+            let mut read = Vec::new();
+            let write = async {
+                let send = Some(send_file);
+                poll_fn(|context| writer.poll_write(&mut near, send, context)).await?;
+                near.shutdown().await
+            };
+            let (written, _) = tokio::join!(write, far.read_to_end(&mut read));
+            written.expect("the other side reads");
+            read
+        })
+    }
+
+    #[test]
+    fn where_the_kernel_does_not_send_from_files_content_is_copied() {
+        let content = Bytes::from((0..=250).cycle().take(200_000).collect::<Vec<u8>>());
+        let refuses: SendFile<DuplexStream> = |_, _, _, _| Err(io::ErrorKind::Unsupported.into());
+        let is_full: SendFile<DuplexStream> = |_, _, _, _| Err(io::ErrorKind::WouldBlock.into());
+        let takes_nothing: SendFile<DuplexStream> = |_, _, _, _| Ok(0);
+        for send_file in [is_full, takes_nothing, refuses] {
+            let read = written(&content, send_file);
+            let expected =
+                b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\nconnection: close\r\n\r\n";
+            assert!(read.starts_with(expected), "{}", String::from_utf8_lossy(&read[..100]));
+            assert!(read[expected.len()..] == content[..]);
+        }
+        assert!(Twin::are_refused(), "nobody has any more made");
     }
 }

@@ -72,7 +72,7 @@ pub(in crate::listen) async fn serve<S: Stream, H: Handler>(
     socket: Socket<S>,
     context: streams::Context<H>,
 ) -> End {
-    let Socket { io, input, progress } = socket;
+    let Socket { io, input, progress, .. } = socket;
     let settings = Arc::clone(&context.settings);
     let first_request = clock::now() + settings.http2_first_request_timeout;
     let linger_limit = settings.http1.linger;
