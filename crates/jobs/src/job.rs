@@ -35,6 +35,20 @@ pub enum Retry {
     Never,
 }
 
+/// So many times.
+impl From<u32> for Retry {
+    fn from(times: u32) -> Retry {
+        Retry::Times(times)
+    }
+}
+
+/// As `retry: true` and `retry: false` of Sidekiq.
+impl From<bool> for Retry {
+    fn from(is_retried: bool) -> Retry {
+        if is_retried { Retry::Times(DEFAULT_RETRIES) } else { Retry::Never }
+    }
+}
+
 /// How much of a backtrace is kept with a failed job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backtrace {

@@ -2,12 +2,24 @@
 //!
 //! The way of a job: `push -> store -> fetch -> run -> retry`, with `timer` beside them.
 //!
-//! - [`job`] is what travels: the payload as Sidekiq writes it, unknown fields kept.
-//! - [`store`] keeps it; its module says what every store promises.
-//! - [`retry`] decides what becomes of a job that failed.
+//! - [`perform`] is what a job is in Rust, [`job`] what travels: the payload as Sidekiq writes it, unknown
+//!   fields kept.
+//! - [`push`] takes jobs in.
+//! - [`store`] keeps them; its module says what every store promises.
+//! - [`fetch`] leases them, [`run`] runs them, [`retry`] decides what becomes of those that failed.
+//! - [`timer`] moves what is due and fires timetables.
+//! - [`worker`] puts these together; [`testing`] is for tests of applications.
 
+mod args;
+pub mod fetch;
 pub mod job;
 pub mod payload;
+pub mod perform;
+pub mod push;
 pub mod retry;
+pub mod run;
 pub mod store;
+pub mod testing;
 pub mod time;
+pub mod timer;
+pub mod worker;

@@ -47,6 +47,48 @@ impl Failure {
         let (class, message) = (class.into(), message.into());
         Failure { class, message, backtrace: Vec::new(), verdict: Verdict::Retry }
     }
+
+    /// The same failure with another end.
+    ///
+    /// ```
+    /// use forebay_jobs::retry::{Failure, Verdict};
+    /// let failure = Failure::new("NoSuchUser", "user 7 is gone").then(Verdict::Discard);
+    /// assert_eq!(failure.verdict, Verdict::Discard);
+    /// ```
+    #[must_use]
+    pub fn then(mut self, verdict: Verdict) -> Failure {
+        self.verdict = verdict;
+        self
+    }
+
+    /// Not done yet, and no failure: the job goes back and is next in its queue. For handlers that were
+    /// asked to stop.
+    pub fn interrupted() -> Failure {
+        Failure::new("Interrupted", "it goes on later").then(Verdict::Back)
+    }
+
+    /// Not done yet, and no failure: the job is run again after this time.
+    pub fn snooze(after: Duration) -> Failure {
+        Failure::new("Snoozed", "it goes on later").then(Verdict::Snooze(after))
+    }
+}
+
+/// Any error is a failure that is tried again, so that handlers may use `?`. Its class is the name of its
+/// type, its message says its causes too. (A failure is no `Error` itself: that leaves room for this.)
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        const MOST_CAUSES: usize = 10;
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        for _ in 0..MOST_CAUSES {
+            let Some(this) = cause else { break };
+            message.push_str(": ");
+            message.push_str(&this.to_string());
+            cause = this.source();
+        }
+        let class = std::any::type_name::<E>().split('<').next().unwrap_or_default();
+        Failure::new(class, message)
+    }
 }
 
 /// What is to become of a job that failed.
@@ -59,6 +101,8 @@ pub enum Verdict {
     RetryAfter(Duration),
     /// It is tried again after this time, and that is no failure: nothing is counted.
     Snooze(Duration),
+    /// It goes back and is next in its queue, and that is no failure: nothing is counted.
+    Back,
     /// It goes to the dead set at once.
     Kill,
     /// It is forgotten.
@@ -83,6 +127,8 @@ impl Default for Policy {
 /// What becomes of a job that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
+    /// It is next in its queue, unchanged, and nothing is counted.
+    Back,
     /// It is run later, and nothing is counted.
     Later {
         /// When.
@@ -137,8 +183,12 @@ pub fn decide(
     now: Moment,
     chance: f64,
 ) -> Fate {
-    if let Verdict::Snooze(after) = failure.verdict {
-        return Fate::Later { at: now.after(after), payload: of_queue(job, queue) };
+    match failure.verdict {
+        Verdict::Back => return Fate::Back,
+        Verdict::Snooze(after) => {
+            return Fate::Later { at: now.after(after), payload: of_queue(job, queue) };
+        }
+        _ => {}
     }
     let payload = failed(job, queue, failure, policy.form, now);
     let Some(why) = exhausted(job, failure, policy, now) else {
@@ -156,7 +206,7 @@ fn exhausted(job: &Job, failure: &Failure, policy: &Policy, now: Moment) -> Opti
     match failure.verdict {
         Verdict::Kill => return Some(Exhausted::Killed),
         Verdict::Discard => return Some(Exhausted::Discarded),
-        Verdict::Retry | Verdict::RetryAfter(_) | Verdict::Snooze(_) => {}
+        Verdict::Retry | Verdict::RetryAfter(_) | Verdict::Snooze(_) | Verdict::Back => {}
     }
     let retry = if job.retry() == Retry::AsClass { policy.retry } else { job.retry() };
     if retry == Retry::Never {

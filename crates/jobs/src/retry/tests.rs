@@ -57,6 +57,7 @@ fn retry_null_false_and_zero() {
     let of =
         |fields: &str, policy: &Policy| match decide(&job(fields), "q", &failure, policy, NOW, 0.0)
         {
+            Fate::Back => "back",
             Fate::Again { .. } => "again",
             Fate::Later { .. } => "later",
             Fate::Dead { .. } => "dead",
@@ -94,6 +95,17 @@ fn handlers_decide() {
     assert_eq!((at, &payload), (NOW.after(minute), job.bytes()));
     let Fate::Again { at, .. } = decided(&job, &of(Verdict::RetryAfter(minute))) else { panic!() };
     assert_eq!(at, NOW.after(minute));
+}
+
+#[test]
+fn an_error_is_a_failure_that_names_its_type_and_causes() {
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot greet")]
+    struct Greeting(#[source] std::num::ParseIntError);
+    let failure: Failure = Greeting("x".parse::<u8>().unwrap_err()).into();
+    assert!(failure.class.ends_with("Greeting"), "{}", failure.class);
+    assert_eq!(failure.message, "cannot greet: invalid digit found in string");
+    assert_eq!(decided(&job(""), &Failure::interrupted()), Fate::Back);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! The store in memory: for tests of applications and of the engine. It ends with its process.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use tokio::sync::Notify;
 
 use super::{
     Beat, Counts, Due, Entry, Finish, From, Lease, Lock, MOST_A_STEP, Owner, Pause, Process, Push,
-    Pushed, QueueView, Recovered, Reply, Retention, Room, Set, Signal, Store, Then, Token, Turn,
-    Turned, Within,
+    Pushed, QueueView, Recovered, Reply, Retention, Room, Set, Signal, Store, StoreError, Then,
+    Token, Turn, Turned, Within,
 };
 use crate::time::{Clock, Moment};
 
@@ -36,6 +37,18 @@ struct Shared {
     changed: Notify,
     clock: Clock,
     retention: Retention,
+    fault: Mutex<Option<Fault>>,
+    /// Most bytes in queues; 0 for no bound.
+    room: AtomicU64,
+}
+
+/// What goes wrong with a store in memory, for tests of what an application does then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It does nothing and does not answer.
+    Away,
+    /// It does what it is asked for, and the answer is lost.
+    AnswersAreLost,
 }
 
 #[derive(Debug, Default)]
@@ -69,14 +82,55 @@ impl Memory {
         Memory(Arc::new(shared))
     }
 
+    /// Lets something go wrong with each call from now on, or no longer.
+    ///
+    /// ```
+    /// use forebay_jobs::store::Store;
+    /// use forebay_jobs::store::memory::{Fault, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = Memory::default();
+    /// store.fail(Some(Fault::Away));
+    /// assert!(store.counts().await.is_err());
+    /// store.fail(None);
+    /// assert!(store.counts().await.is_ok());
+    /// # });
+    /// ```
+    pub fn fail(&self, fault: Option<Fault>) {
+        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        self.0.changed.notify_waiters();
+    }
+
+    /// Bounds the bytes in its queues: it says so ([`Store::room`]), and refuses what is more.
+    pub fn limit(&self, bytes: Option<u64>) {
+        self.0.room.store(bytes.unwrap_or(0), Ordering::Release);
+    }
+
+    fn fault(&self) -> Option<Fault> {
+        *self.0.fault.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_room(&self, jobs: &[Push]) -> bool {
+        let room = self.0.room.load(Ordering::Acquire);
+        let more = jobs.iter().map(|job| job.payload.len() as u64).sum::<u64>();
+        room == 0 || self.state().used() + more <= room
+    }
+
     fn with<T: Send + 'static>(
         &self,
         act: impl FnOnce(&mut State, Moment) -> T,
     ) -> Reply<'static, T> {
+        let fault = self.fault();
+        if fault == Some(Fault::Away) {
+            return Box::pin(std::future::ready(Err(StoreError::Away(Arc::new(Made)))));
+        }
         let now = self.0.clock.now();
         let done = act(&mut self.state(), now);
         self.0.changed.notify_waiters();
-        Box::pin(std::future::ready(Ok(done)))
+        let answer = match fault {
+            Some(_) => Err(StoreError::Away(Arc::new(Made))),
+            None => Ok(done),
+        };
+        Box::pin(std::future::ready(answer))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -84,8 +138,16 @@ impl Memory {
     }
 }
 
+/// Why it fails.
+#[derive(Debug, thiserror::Error)]
+#[error("a fault that a test has made")]
+struct Made;
+
 impl Store for Memory {
     fn push<'a>(&'a self, jobs: &'a [Push]) -> Reply<'a, Vec<Pushed>> {
+        if !self.has_room(jobs) {
+            return Box::pin(std::future::ready(Err(StoreError::Full(Arc::new(Made)))));
+        }
         self.with(|state, now| jobs.iter().map(|job| state.push(job, now)).collect())
     }
 
@@ -106,6 +168,9 @@ impl Store for Memory {
             loop {
                 let changed = self.0.changed.notified();
                 {
+                    if self.fault().is_some() {
+                        return Err(StoreError::Away(Arc::new(Made)));
+                    }
                     let state = self.state();
                     let is_work = queues.iter().any(|queue| state.has_work(queue));
                     if is_work || state.pauses != pauses {
@@ -374,10 +439,8 @@ impl Store for Memory {
     }
 
     fn room(&self) -> Reply<'_, Room> {
-        self.with(|state, _| {
-            let queued = state.queues.values().flatten().map(Bytes::len).sum::<usize>();
-            Room { used: queued as u64, of: None }
-        })
+        let of = Some(self.0.room.load(Ordering::Acquire)).filter(|room| *room > 0);
+        self.with(move |state, _| Room { used: state.used(), of })
     }
 
     fn now(&self) -> Reply<'_, Moment> {
@@ -389,6 +452,10 @@ impl Store for Memory {
 const SHOWN: Duration = Duration::from_secs(60);
 
 impl State {
+    fn used(&self) -> u64 {
+        self.queues.values().flatten().map(Bytes::len).sum::<usize>() as u64
+    }
+
     fn push(&mut self, job: &Push, now: Moment) -> Pushed {
         if let Some(lock) = &job.unique {
             if let Some((holder, until)) = self.locks.get(&lock.key)

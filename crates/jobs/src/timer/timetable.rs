@@ -1,0 +1,185 @@
+//! Jobs that come again and again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Cron, CronError};
+use crate::args;
+use crate::job::{DEFAULT_RETRIES, Retry};
+use crate::perform::Perform;
+use crate::push::{NewJob, PushError, new_id};
+use crate::store::{Push, Store, StoreError};
+use crate::time::{Form, Moment};
+
+/// A tick that is later than this was missed.
+const MISSED: Duration = Duration::from_secs(60);
+/// A pause of a timetable is kept as a note; for as long as anybody could mean.
+const PAUSED_FOR: Duration = Duration::from_secs(10 * 365 * 86_400);
+const PAUSED: &str = "paused";
+
+/// A job and when it comes again. Of all workers that know it, one pushes it at each tick.
+///
+/// ```
+/// use forebay_jobs::timer::{Missed, Timetable};
+/// let report = Timetable::new("nightly report", "0 3 * * *", "Europe/Berlin")?
+///     .raw("Report", &("all",))
+///     .queue("low")
+///     .missed(Missed::Skip);
+/// # let _ = report;
+/// # Ok::<(), forebay_jobs::timer::CronError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Timetable {
+    name: Arc<str>,
+    cron: Cron,
+    missed: Missed,
+    class: Arc<str>,
+    args: Arc<str>,
+    queue: Arc<str>,
+    retry: Retry,
+    /// The last tick that is known to be over.
+    pub(super) last: Option<Moment>,
+}
+
+/// What becomes of ticks while no worker ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Missed {
+    /// However many there were, the latest is made up for.
+    #[default]
+    Latest,
+    /// They are left out.
+    Skip,
+}
+
+impl Timetable {
+    /// A timetable under a name that all workers know it by. See [`Cron`] for what it understands. It pushes
+    /// nothing before it is told what.
+    ///
+    /// # Errors
+    /// It says nothing that could happen.
+    pub fn new(name: &str, cron: &str, zone: &str) -> Result<Timetable, CronError> {
+        Ok(Timetable {
+            name: name.into(),
+            cron: Cron::parse(cron, zone)?,
+            missed: Missed::default(),
+            class: "".into(),
+            args: "[]".into(),
+            queue: "default".into(),
+            retry: Retry::Times(DEFAULT_RETRIES),
+            last: None,
+        })
+    }
+
+    /// Pushes this job at each tick.
+    #[must_use]
+    pub fn job<J: Perform>(mut self, job: &J) -> Timetable {
+        self.queue = J::QUEUE.into();
+        self.retry = J::RETRY;
+        self.raw(J::CLASS, job)
+    }
+
+    /// Pushes a job of a class that this program need not know. Arguments that cannot be written as JSON
+    /// are none.
+    #[must_use]
+    pub fn raw(mut self, class: &str, args: &impl Serialize) -> Timetable {
+        self.class = class.into();
+        self.args = args::write(args).unwrap_or_else(|_| "[]".to_owned()).into();
+        self
+    }
+
+    /// To which queue.
+    #[must_use]
+    pub fn queue(mut self, queue: &str) -> Timetable {
+        self.queue = queue.into();
+        self
+    }
+
+    /// How often its jobs are tried again.
+    #[must_use]
+    pub fn retry(mut self, retry: impl Into<Retry>) -> Timetable {
+        self.retry = retry.into();
+        self
+    }
+
+    /// What becomes of ticks while no worker ran.
+    #[must_use]
+    pub fn missed(mut self, missed: Missed) -> Timetable {
+        self.missed = missed;
+        self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next tick after this moment.
+    pub fn next(&self, after: Moment) -> Option<Moment> {
+        self.cron.after(after)
+    }
+
+    /// Pauses it everywhere, or ends the pause. What was missed meanwhile is not made up for.
+    pub async fn pause(store: &dyn Store, name: &str, is_paused: bool) -> Result<(), StoreError> {
+        let value: Option<&[u8]> = is_paused.then_some(b"1");
+        store.note(&noted_as(name), PAUSED, value, PAUSED_FOR).await
+    }
+
+    /// True if it is paused.
+    pub async fn is_paused(store: &dyn Store, name: &str) -> Result<bool, StoreError> {
+        Ok(store.noted(&noted_as(name), PAUSED).await?.is_some())
+    }
+
+    /// Fires what is due, once among all who try, and says when it is due again.
+    pub(super) async fn step(
+        &mut self,
+        store: &dyn Store,
+        form: Form,
+        now: Moment,
+    ) -> Result<Option<Moment>, StoreError> {
+        let last = match self.last {
+            Some(last) => last,
+            None => match store.fired(&self.name).await? {
+                Some(last) => last,
+                None => {
+                    // New: it begins now, and what it would have done before is nobody's loss.
+                    store.fire(&self.name, now, &[]).await?;
+                    now
+                }
+            },
+        };
+        self.last = Some(last);
+        let Some(tick) = self.cron.latest(last, now) else { return Ok(self.cron.after(last)) };
+        let is_left_out = self.missed == Missed::Skip && now.since(tick) > MISSED
+            || Timetable::is_paused(store, &self.name).await?;
+        let jobs = if is_left_out { Vec::new() } else { self.push(form, now) };
+        if store.fire(&self.name, tick, &jobs).await? && !jobs.is_empty() {
+            tracing::debug!(timetable = &*self.name, "a timetable has fired");
+        }
+        self.last = Some(tick);
+        Ok(self.cron.after(tick))
+    }
+
+    fn push(&self, form: Form, now: Moment) -> Vec<Push> {
+        let job = NewJob {
+            class: Arc::clone(&self.class),
+            args: self.args.to_string(),
+            queue: Arc::clone(&self.queue),
+            id: new_id(),
+            retry: self.retry,
+            at: None,
+            expires_in: None,
+            unique: None,
+            fields: vec![("cron".to_owned(), serde_json::Value::from(&*self.name).to_string())],
+        };
+        job.write(form, now).map(|push| vec![push]).unwrap_or_else(|error: PushError| {
+            tracing::error!(timetable = &*self.name, %error, "a timetable has no job to push");
+            Vec::new()
+        })
+    }
+}
+
+fn noted_as(name: &str) -> String {
+    format!("timetable:{name}")
+}
