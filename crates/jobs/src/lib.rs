@@ -22,4 +22,6 @@ pub mod store;
 pub mod testing;
 pub mod time;
 pub mod timer;
+#[cfg(test)]
+mod trial;
 pub mod worker;

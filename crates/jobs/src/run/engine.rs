@@ -114,7 +114,7 @@ impl Paused {
     }
 
     /// The class, if it is paused.
-    pub(super) fn find(&self, class: &str) -> Option<Arc<str>> {
+    pub(crate) fn find(&self, class: &str) -> Option<Arc<str>> {
         if !self.is_any.load(Ordering::Acquire) {
             return None;
         }

@@ -16,7 +16,7 @@ use crate::time::Moment;
 /// over by others some seconds later. [`Handle::stop`] ends it in order.
 #[must_use = "the worker ends when its handle is dropped"]
 pub struct Handle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
 
