@@ -49,7 +49,7 @@ impl<'de> Args<'de> {
     }
 }
 
-/// Hands a call on to serde_json, with the whole list or its only element.
+/// Hands a call on to `serde_json`, with the whole list or its only element.
 macro_rules! hand_on {
     ($($method:ident($($name:ident: $kind:ty),*) from $what:ident;)*) => {
         $(fn $method<V: Visitor<'de>>(self, $($name: $kind,)* visitor: V) -> serde_json::Result<V::Value> {

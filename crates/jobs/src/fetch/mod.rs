@@ -310,7 +310,9 @@ impl Fetcher {
         if !late.is_empty() {
             tracing::warn!(jobs = late.len(), "the grace is over: what still runs goes back");
         }
-        late.iter().for_each(|run| run.drop_it(Wish::Back));
+        for run in &late {
+            run.drop_it(Wish::Back);
+        }
         let last = clock::now() + LAST_WORDS;
         while let Ok(Some(ended)) =
             clock::timeout(last.saturating_duration_since(clock::now()), self.runs.join_next())

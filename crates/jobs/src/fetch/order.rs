@@ -69,12 +69,12 @@ impl Default for Order {
 fn distinct<'n>(queues: impl Iterator<Item = (&'n str, u32)>) -> (Vec<Arc<str>>, Vec<u32>) {
     let (mut names, mut weights) = (Vec::<Arc<str>>::new(), Vec::<u32>::new());
     for (name, weight) in queues {
-        match names.iter().position(|it| **it == *name).and_then(|at| weights.get_mut(at)) {
-            Some(sum) => *sum = sum.saturating_add(weight),
-            None => {
-                names.push(name.into());
-                weights.push(weight);
-            }
+        let known = names.iter().position(|it| **it == *name);
+        if let Some(sum) = known.and_then(|at| weights.get_mut(at)) {
+            *sum = sum.saturating_add(weight);
+        } else {
+            names.push(name.into());
+            weights.push(weight);
         }
     }
     (names, weights)

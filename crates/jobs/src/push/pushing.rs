@@ -126,7 +126,7 @@ impl<'c, K> Pushing<'c, K> {
         let jobs = self.args.into_iter().map(|args| {
             let (args, id) = (args.map_err(PushError::Args)?, new_id());
             let (class, queue) = (Arc::clone(&self.job.class), Arc::clone(&self.job.queue));
-            Ok(NewJob { args, id, class, queue, ..self.job.clone() })
+            Ok(NewJob { class, args, queue, id, ..self.job.clone() })
         });
         Ok((self.client, jobs.collect::<Result<_, PushError>>()?))
     }

@@ -9,7 +9,7 @@ use super::{Cron, CronError};
 use crate::args;
 use crate::job::{DEFAULT_RETRIES, Retry};
 use crate::perform::Perform;
-use crate::push::{NewJob, PushError, new_id};
+use crate::push::{NewJob, new_id};
 use crate::store::{Push, Store, StoreError};
 use crate::time::{Form, Moment};
 
@@ -138,17 +138,14 @@ impl Timetable {
         form: Form,
         now: Moment,
     ) -> Result<Option<Moment>, StoreError> {
-        let last = match self.last {
-            Some(last) => last,
-            None => match store.fired(&self.name).await? {
-                Some(last) => last,
-                None => {
-                    // New: it begins now, and what it would have done before is nobody's loss.
-                    store.fire(&self.name, now, &[]).await?;
-                    now
-                }
-            },
-        };
+        if self.last.is_none() {
+            self.last = store.fired(&self.name).await?;
+        }
+        let last = self.last.unwrap_or(now);
+        if self.last.is_none() {
+            // New: it begins now, and what it would have done before is nobody's loss.
+            store.fire(&self.name, now, &[]).await?;
+        }
         self.last = Some(last);
         let Some(tick) = self.cron.latest(last, now) else { return Ok(self.cron.after(last)) };
         let is_left_out = self.missed == Missed::Skip && now.since(tick) > MISSED
@@ -173,10 +170,13 @@ impl Timetable {
             unique: None,
             fields: vec![("cron".to_owned(), serde_json::Value::from(&*self.name).to_string())],
         };
-        job.write(form, now).map(|push| vec![push]).unwrap_or_else(|error: PushError| {
-            tracing::error!(timetable = &*self.name, %error, "a timetable has no job to push");
-            Vec::new()
-        })
+        match job.write(form, now) {
+            Ok(push) => vec![push],
+            Err(error) => {
+                tracing::error!(timetable = &*self.name, %error, "a timetable has no job to push");
+                Vec::new()
+            }
+        }
     }
 }
 

@@ -54,10 +54,8 @@ fn by_the_wall(fields: &Fields, zone: &TimeZone, after: Timestamp) -> Option<Tim
         let offset = zone.to_offset(from);
         let change = zone.following(from).next().map(|change| change.timestamp());
         let start = offset.to_datetime(from);
-        let found = match may_be_from {
-            true => at_or_after(fields, start),
-            false => civil_after(fields, start),
-        };
+        let found =
+            if may_be_from { at_or_after(fields, start) } else { civil_after(fields, start) };
         let found = found.and_then(|civil| offset.to_timestamp(civil).ok());
         match (found, change) {
             (Some(found), Some(change)) if found >= change => from = change,

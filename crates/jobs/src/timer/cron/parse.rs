@@ -87,14 +87,13 @@ fn bits(kind: &Kind, part: &str) -> Option<u64> {
     };
     let (first, last) = match range {
         "*" | "?" => (kind.first, kind.last),
-        _ => match range.split_once('-') {
-            Some((first, last)) => (value(kind, first)?, value(kind, last)?),
-            None => {
-                let first = value(kind, range)?;
-                // `5/15` goes on to the end.
-                (first, if step.is_some() { kind.last } else { first })
-            }
-        },
+        _ => {
+            let (first, last) = range.split_once('-').unzip();
+            let first = value(kind, first.unwrap_or(range))?;
+            // `5/15` goes on to the end.
+            let alone = if step.is_some() { kind.last } else { first };
+            (first, last.map_or(Some(alone), |last| value(kind, last))?)
+        }
     };
     if first > last {
         return None;
