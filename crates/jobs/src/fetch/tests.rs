@@ -1,9 +1,12 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::ledger::Ledger;
 use super::*;
-use crate::store::{Finish, Then};
+use crate::store::{Finish, Lease, Owner, Then, Token};
 
 fn owner(name: &str) -> Owner {
     Owner::named(name)

@@ -2,7 +2,7 @@
 //!
 //! - What is this room for: to run one job, whatever it is, and say what becomes of it.
 //! - In: a lease, and what all runs share.
-//! - Out: an [`Ended`]: how the lease is to be finished. To finish it is up to `fetch`.
+//! - Out: an end: how the lease is to be finished. To finish it is up to `fetch`.
 //! - Never: a job without an end. What cannot be read is kept with the reason, what panics has failed, what
 //!   is dropped in the midst goes back; a handler harms no one else.
 

@@ -287,3 +287,22 @@ fn a_worker_starts_while_the_store_is_away_and_stops_then_too() {
         assert!(bench.store.turn(turn).await.unwrap().leases.is_empty());
     });
 }
+
+#[test]
+fn what_was_leased_ahead_is_left_to_others_when_slots_are_not_free() {
+    run(async {
+        let (bench, book) = (Bench::new(), new_book());
+        let worker = bench.worker().concurrency(2).start();
+        push(&bench, book, 500, What::Nothing).await;
+        bench.counted("all ran", |it| it.enqueued == 0 && it.leased == 0).await;
+        let acts: Vec<Act> = [What::Yield; 2]
+            .into_iter()
+            .chain([What::Nothing; 3])
+            .map(|what| Act::new(book, 0, what))
+            .collect();
+        bench.client.push_bulk(&acts).await.unwrap();
+        until("both slots are taken", || worker.view().runs.len() == 2).await;
+        bench.counted("the rest waits for anybody", |it| (it.leased, it.enqueued) == (2, 3)).await;
+        worker.stop(LONG).await;
+    });
+}
