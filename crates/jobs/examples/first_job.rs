@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let mut worker = Worker::builder(store).register::<Welcome>().concurrency(5).start();
     // Ten seconds, for the second one; a service waits for its signal to stop.
-    drop(clock::timeout(Duration::from_secs(10), worker.ended()).await);
+    drop(clock::timeout(Duration::from_secs(3), worker.ended()).await);
     let view = worker.view();
     worker.stop(Duration::from_secs(25)).await;
     assert_eq!((view.processed, view.failed), (2, 0));
