@@ -32,6 +32,8 @@ pub use self::terms::*;
 use crate::time::Moment;
 
 pub mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod terms;
