@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use forebay_jobs::store::sqlite::{Options, Sqlite};
 use forebay_jobs::store::{Finish, Owner, Push, Store, Then, Token, Turn};
+use forebay_jobs::time::Clock;
 use forebay_signals::clock;
 
 const PAYLOAD_BYTES: usize = 250;
@@ -159,9 +160,9 @@ async fn across_processes(store: &Sqlite) -> Outcome {
         }
         clock::sleep(Duration::from_millis(3)).await;
         let job = Push { queue: "probe".into(), payload: payload(), at: None, unique: None };
-        let called = store_now()?;
+        let called = now();
         store.push(&[job]).await?;
-        let answered = store_now()?;
+        let answered = now();
         let started = loop {
             if let Some(at) = store.noted("probe", &format!("at-{n}")).await? {
                 break std::str::from_utf8(&at)?.parse::<i64>()?;
@@ -199,7 +200,7 @@ async fn work_for_another(path: &Path) -> Outcome {
                 break;
             }
         }
-        let at = store_now()?.to_string();
+        let at = now().to_string();
         store.note("probe", &format!("at-{n}"), Some(at.as_bytes()), HOUR).await?;
         let end = Finish { token, queue: "probe".into(), then: Then::Done, unlock: None };
         let turn = Turn { owner: &owner, finished: &[end], queues: &queues, fresh: &[] };
@@ -208,6 +209,6 @@ async fn work_for_another(path: &Path) -> Outcome {
     Ok(())
 }
 
-fn store_now() -> Outcome<i64> {
-    Ok(forebay_jobs::time::Clock::wall().now().as_micros())
+fn now() -> i64 {
+    Clock::wall().now().as_micros()
 }

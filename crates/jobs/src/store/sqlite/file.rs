@@ -172,8 +172,8 @@ pub(super) fn room(conn: &Connection, path: &Path, options: &Options) -> Done<(u
 
 /// Where a step begins to be too much for a file with a bound.
 pub(super) fn refuse_beyond(conn: &Connection, bound: Option<i64>, bytes: usize) -> Done<()> {
-    let Some(bound) = bound else { return Ok(()) };
     const BYTES_OF_PAGE: usize = 4_096;
+    let Some(bound) = bound else { return Ok(()) };
     let wanted = pages_in_use(conn)?.saturating_add(int(bytes / BYTES_OF_PAGE));
     if wanted >= bound { Err(Fault::Bound { wanted, bound }) } else { Ok(()) }
 }

@@ -36,6 +36,25 @@ fn a_file_of_ours_is_known_and_opened_again() {
 }
 
 #[test]
+fn many_may_open_a_file_at_once_that_is_not_there_yet() {
+    for _ in 0..5 {
+        let (_folder, path) = fresh();
+        let start = std::sync::Barrier::new(8);
+        let open = || {
+            start.wait();
+            Sqlite::open(&path, Options::default()).map(drop)
+        };
+        std::thread::scope(|scope| {
+            let opens: Vec<_> = (0..8).map(|_| scope.spawn(open)).collect();
+            for opened in opens {
+                opened.join().unwrap().unwrap();
+            }
+        });
+        check(&path);
+    }
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_refused() {
     let (_folder, path) = fresh();
     drop(Sqlite::open(&path, Options::default()).unwrap());

@@ -71,8 +71,7 @@ async fn churn(path: PathBuf) {
         let store = store.clone();
         tasks.push(tokio::spawn(async move {
             for step in 0_u64.. {
-                let ids: Vec<String> =
-                    (0..step % 7 + 1).map(|m| format!("{n}-{step}-{m}")).collect();
+                let ids: Vec<String> = (0..=step % 7).map(|m| format!("{n}-{step}-{m}")).collect();
                 let jobs: Vec<_> = ids.iter().map(|id| push_to("q", id)).collect();
                 store.push(&jobs).await.unwrap();
                 say(&format!("pushed {}", ids.join(" ")));
