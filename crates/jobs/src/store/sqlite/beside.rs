@@ -7,8 +7,8 @@ use rusqlite::params;
 
 use super::super::{MOST_A_STEP, Owner, Process, Push, Signal};
 use super::fault::{Done, count, int};
-use super::queue;
 use super::step::{Kind, Step};
+use super::{push, queue};
 use crate::time::Moment;
 
 /// How long a process is shown after its last beat, as Sidekiq does.
@@ -100,7 +100,7 @@ pub(super) fn fire(
                ON CONFLICT (name) DO UPDATE SET tick = ?2 WHERE tick < ?2";
     let is_first = step.run(sql, params![timetable, tick.as_micros()])? > 0;
     if is_first {
-        queue::push(step, jobs, marks)?;
+        push::push(step, jobs, marks)?;
     }
     Ok(is_first)
 }

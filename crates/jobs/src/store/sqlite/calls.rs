@@ -15,7 +15,7 @@ use super::lease::Asked;
 use super::queue::Queue;
 use super::step::Step;
 use super::writer::Until::{self, Committed, OnDisk};
-use super::{Sqlite, beside, file, lease, look, mark, patiently, queue, set};
+use super::{Sqlite, beside, file, lease, look, mark, patiently, push, queue, set};
 use crate::time::Moment;
 
 /// Jobs of a push that are stored whole or not at all.
@@ -53,7 +53,7 @@ impl Sqlite {
                 pushed.extend(arrived(first).await?);
             }
             let (slice, marks) = (slice.to_vec(), marks(slice));
-            let work = move |step: &Step<'_>| queue::push(step, &slice, &marks);
+            let work = move |step: &Step<'_>| push::push(step, &slice, &marks);
             let sent = self.0.door.send(OnDisk, jobs.len().min(SLICE), work);
             on_their_way.push_back(patiently(sent).await?);
         }
@@ -287,7 +287,7 @@ impl Store for Sqlite {
 
     fn unlock<'a>(&'a self, lock: &'a Lock) -> Reply<'a, bool> {
         let lock = lock.clone();
-        self.write(Committed, 1, move |step| queue::unlock(step, &lock))
+        self.write(Committed, 1, move |step| push::unlock(step, &lock))
     }
 
     fn note<'a>(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::params;
+use rusqlite::{CachedStatement, OptionalExtension, params};
 
 use super::super::{
     Entry, Finish, Lease, MOST_A_STEP, Owner, Pause, Recovered, Set, Then, Token, Turned,
@@ -10,8 +10,8 @@ use super::super::{
 use super::fault::{Done, count, int};
 use super::mark;
 use super::queue::{self, Queue};
-use super::set;
 use super::step::Step;
+use super::{push, set};
 
 /// What a worker asks for, with names of its own.
 #[derive(Debug)]
@@ -26,8 +26,9 @@ pub(super) fn turn(step: &Step<'_>, asked: &Asked) -> Done<Turned> {
     let owner = owner_no(step, &asked.owner)?;
     let mut lost = Vec::new();
     let mut ended = 0;
+    let mut ends = Ends::prepare(step)?;
     for end in &asked.finished {
-        match owner.map(|owner| finish(step, owner, end)).transpose()? {
+        match owner.map(|owner| finish(step, &mut ends, owner, end)).transpose()? {
             Some(true) => ended += 1,
             _ => lost.push(end.token),
         }
@@ -72,14 +73,14 @@ fn lease(step: &Step<'_>, mut owner: Option<i64>, asked: &Asked) -> Done<Vec<Lea
 }
 
 /// False if the lease was taken over.
-fn finish(step: &Step<'_>, owner: i64, end: &Finish) -> Done<bool> {
-    let Some((no, job)) = end_lease(step, owner, end.token.0.cast_signed())? else {
+fn finish(step: &Step<'_>, ends: &mut Ends<'_>, owner: i64, end: &Finish) -> Done<bool> {
+    let Some((no, job)) = ends.end_lease(owner, end.token.0.cast_signed())? else {
         return Ok(false);
     };
     match &end.then {
-        Then::Done => drop_job(step, job)?,
+        Then::Done => ends.drop_job(job)?,
         Then::Wait { set, at, payload } => {
-            drop_job(step, job)?;
+            ends.drop_job(job)?;
             let entry = Entry { at: *at, payload: payload.clone() };
             set::insert(step, *set, &entry, mark::of_payload(payload))?;
         }
@@ -91,19 +92,35 @@ fn finish(step: &Step<'_>, owner: i64, end: &Finish) -> Done<bool> {
         Then::Back | Then::Park { .. } => give_back(step, no, job)?,
     }
     if let Some(lock) = &end.unlock {
-        queue::unlock(step, lock)?;
+        push::unlock(step, lock)?;
     }
     Ok(true)
 }
 
-fn end_lease(step: &Step<'_>, owner: i64, token: i64) -> Done<Option<(i64, i64)>> {
-    let sql = "DELETE FROM forebay_lease WHERE owner = ?1 AND token = ?2 RETURNING queue, job";
-    step.find(sql, [owner, token], |row| Ok((row.get(0)?, row.get(1)?)))
+/// What every end needs, prepared once for all of a step.
+struct Ends<'c> {
+    lease: CachedStatement<'c>,
+    job: CachedStatement<'c>,
 }
 
-fn drop_job(step: &Step<'_>, job: i64) -> Done<()> {
-    step.run("DELETE FROM forebay_job WHERE id = ?1", [job])?;
-    Ok(())
+impl<'c> Ends<'c> {
+    fn prepare(step: &Step<'c>) -> Done<Ends<'c>> {
+        let sql = "DELETE FROM forebay_lease WHERE owner = ?1 AND token = ?2 RETURNING queue, job";
+        let lease = step.statement(sql)?;
+        let job = step.statement("DELETE FROM forebay_job WHERE id = ?1")?;
+        Ok(Ends { lease, job })
+    }
+
+    /// The queue and the job of a lease that was there.
+    fn end_lease(&mut self, owner: i64, token: i64) -> Done<Option<(i64, i64)>> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        Ok(self.lease.query_row([owner, token], read).optional()?)
+    }
+
+    fn drop_job(&mut self, job: i64) -> Done<()> {
+        self.job.execute([job])?;
+        Ok(())
+    }
 }
 
 fn give_back(step: &Step<'_>, no: i64, job: i64) -> Done<()> {
@@ -154,6 +171,7 @@ pub(super) fn recover(step: &Step<'_>, most: usize) -> Done<Recovered> {
     let mut recovered = Recovered::default();
     let sql = "SELECT no FROM forebay_owner WHERE until <= ?1 ORDER BY name";
     let owners: Vec<i64> = step.list(sql, [step.now()], |row| row.get(0))?;
+    let mut ends = Ends::prepare(step)?;
     for owner in owners {
         let left = most.saturating_sub(moved(&recovered));
         // One more than may be moved says whether that is all.
@@ -165,8 +183,8 @@ pub(super) fn recover(step: &Step<'_>, most: usize) -> Done<Recovered> {
             step.list(sql, look, |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         recovered.owners += u64::from(!held.is_empty());
         for (token, no, job) in held.iter().take(left) {
-            end_lease(step, owner, *token)?;
-            if poison(step, *job)? {
+            ends.end_lease(owner, *token)?;
+            if poison(step, &mut ends, *job)? {
                 recovered.poisoned += 1;
             } else {
                 give_back(step, *no, *job)?;
@@ -189,7 +207,7 @@ fn moved(recovered: &Recovered) -> usize {
 }
 
 /// Counts a death of the job's process; true if that was one too many and the job is dead now.
-fn poison(step: &Step<'_>, job: i64) -> Done<bool> {
+fn poison(step: &Step<'_>, ends: &mut Ends<'_>, job: i64) -> Done<bool> {
     let sql = "SELECT payload FROM forebay_job WHERE id = ?1";
     let Some(payload) = step.find(sql, [job], |row| queue::bytes(row, 0))? else {
         return Ok(false);
@@ -206,7 +224,7 @@ fn poison(step: &Step<'_>, job: i64) -> Done<bool> {
     if count(deaths) <= u64::from(step.retention.poison) {
         return Ok(false);
     }
-    drop_job(step, job)?;
+    ends.drop_job(job)?;
     let entry = Entry { at: step.now, payload };
     set::insert(step, Set::Dead, &entry, mark::of_payload(&entry.payload))?;
     Ok(true)

@@ -41,6 +41,7 @@ mod lease;
 mod look;
 mod mark;
 mod outbox;
+mod push;
 mod queue;
 mod reader;
 mod set;

@@ -5,7 +5,7 @@ use rusqlite::Transaction;
 use super::super::{Push, Pushed, StoreError};
 use super::fault::Fault;
 use super::step::Step;
-use super::{Sqlite, file, mark, queue, whole};
+use super::{Sqlite, file, mark, push, whole};
 
 /// Jobs that are pushed with the application's transaction, or not at all.
 ///
@@ -121,7 +121,7 @@ impl Sqlite {
         // Without a savepoint half of the jobs might be committed by one who does not look at the error.
         let run = |sql| transaction.execute_batch(sql).map_err(Fault::from);
         run("SAVEPOINT forebay_push")?;
-        match queue::push(&step, jobs, &marks) {
+        match push::push(&step, jobs, &marks) {
             Ok(pushed) => {
                 run("RELEASE forebay_push")?;
                 Ok(Staged { store: self.clone(), pushed })

@@ -49,10 +49,11 @@ pub(super) fn take(
 
 pub(super) fn promote(step: &Step<'_>, set: Set, due: &[Due]) -> Done<usize> {
     let mut moved = 0;
+    let mut insert = step.statement(queue::INSERT)?;
     for one in due {
         if remove(step, set, &one.entry)? {
             let mut to = Queue::named_or_new(step, &one.queue)?;
-            to.append(step, &one.payload, mark::of_payload(&one.payload))?;
+            to.append(step, &mut insert, &one.payload, mark::of_payload(&one.payload))?;
             to.save(step)?;
             moved += 1;
         }
