@@ -69,12 +69,12 @@ fn fsync_rate(folder: &Path) -> Outcome<f64> {
 async fn at_depth(store: &Sqlite, depth: usize, run: usize) -> Outcome {
     let there = usize::try_from(store.counts().await?.enqueued)?;
     let missing = depth.saturating_sub(there).max(CALL);
-    let began = clock::now();
+    let began = Began::now();
     for first in (0..missing).step_by(CALL) {
         store.push(&jobs(CALL.min(missing - first))).await?;
     }
-    report(depth, "enqueue in bulk, one caller", missing, began);
-    let began = clock::now();
+    began.report(depth, "enqueue in bulk, one caller", missing);
+    let began = Began::now();
     let pushers = (0..4).map(|_| {
         let store = store.clone();
         tokio::spawn(async move {
@@ -87,9 +87,9 @@ async fn at_depth(store: &Sqlite, depth: usize, run: usize) -> Outcome {
     for pusher in pushers.collect::<Vec<_>>() {
         pusher.await??;
     }
-    report(depth, "enqueue by 1,000, four callers", run / 4_000 * 4_000, began);
+    began.report(depth, "enqueue by 1,000, four callers", run / 4_000 * 4_000);
     for workers in [1, 4] {
-        let began = clock::now();
+        let began = Began::now();
         let each = run / 2 / workers;
         let tasks = (0..workers).map(|n| {
             let (store, name) = (store.clone(), format!("w:{depth}:{workers}:{n}"));
@@ -99,16 +99,37 @@ async fn at_depth(store: &Sqlite, depth: usize, run: usize) -> Outcome {
         for task in tasks.collect::<Vec<_>>() {
             done += task.await??;
         }
-        report(depth, &format!("lease by 100 and end, {workers} in flight"), done, began);
+        began.report(depth, &format!("lease by 100 and end, {workers} in flight"), done);
     }
     Ok(())
 }
 
-fn report(depth: usize, what: &str, count: usize, began: Instant) {
-    let seconds = (clock::now() - began).as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "a figure to be read")]
-    let rate = count as f64 / seconds;
-    println!("depth {depth:>9}: {what:<34} {rate:>9.0} jobs/s");
+/// When something began, and what the process had taken of its processors until then.
+struct Began(Instant, f64);
+
+impl Began {
+    fn now() -> Began {
+        Began(clock::now(), cpu_seconds())
+    }
+
+    /// On a machine that is busy with other things, the time on a processor says more than the rate.
+    fn report(&self, depth: usize, what: &str, count: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a figure to be read")]
+        let count = count as f64;
+        let rate = count / (clock::now() - self.0).as_secs_f64();
+        let cpu = (cpu_seconds() - self.1) * 1e6 / count;
+        println!(
+            "depth {depth:>9}: {what:<34} {rate:>9.0} jobs/s, {cpu:>5.1} us of a processor a job"
+        );
+    }
+}
+
+fn cpu_seconds() -> f64 {
+    const TICKS: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields = after_name.split_whitespace().skip(11).take(2);
+    fields.filter_map(|it| it.parse::<f64>().ok()).sum::<f64>() / TICKS
 }
 
 /// Leases and ends at least so many jobs, or all that there are.
