@@ -34,6 +34,8 @@ use crate::time::Moment;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(test)]
 mod suite;
 mod terms;

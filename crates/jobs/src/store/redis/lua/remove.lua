@@ -1,0 +1,9 @@
+-- Marks a job of a queue as gone: whoever leases it drops it.
+--   KEYS queue, gone  ARGV now, id
+if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+local now = tonumber(ARGV[1])
+if now == 0 then
+  local time = redis.call('TIME')
+  now = time[1] * 1000000 + time[2]
+end
+return redis.call('HSETNX', KEYS[2], ARGV[2], string.format('%.0f', now))
