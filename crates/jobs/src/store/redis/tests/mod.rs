@@ -23,3 +23,6 @@ mod laws {
 
     crate::contract_suite!(async { bench() });
 }
+
+mod befalls;
+mod cost;
