@@ -7,6 +7,7 @@ mod deep;
 mod demo;
 mod dist;
 mod generate;
+mod old_redis;
 mod peers;
 mod screens;
 mod steps;

@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 
 use crate::{cargo::root, steps};
 
-/// Packages of programs that tests of the workspace talk to: an authority for certificates.
-const OF_THE_WORKSPACE: [&str; 1] = ["pebble"];
+/// Packages of programs that tests of the workspace talk to: an authority for certificates, a store of jobs.
+const OF_THE_WORKSPACE: [&str; 2] = ["pebble", "redis-server"];
 /// Package of the browser.
 const BROWSER: &str = "chromium";
 /// Programs that are one, in the order in which the referee looks for them.

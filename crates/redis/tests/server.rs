@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    let runtime = runtime.worker_threads(2).enable_all().build().expect("a runtime starts");
     let done = runtime.block_on(async { clock::timeout(3 * PATIENCE, test).await });
     done.expect("the test comes to an end");
 }

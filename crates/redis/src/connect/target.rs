@@ -117,9 +117,12 @@ impl Sentinels {
         protocol: ProtocolVersion,
         config: &AsyncConnectionConfig,
     ) -> RedisResult<MultiplexedConnection> {
-        let address = |(host, port)| match self.is_tls {
-            true => ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None },
-            false => ConnectionAddr::Tcp(host, port),
+        let address = |(host, port)| {
+            if self.is_tls {
+                ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+            } else {
+                ConnectionAddr::Tcp(host, port)
+            }
         };
         let hosts = self.hosts.into_iter().map(address);
         let kind = SentinelServerType::Master;

@@ -78,7 +78,9 @@ impl RedisStore {
                 Some((timetable, tick)) => call.arg(timetable).arg(tick.as_micros()),
                 None => call.arg("").arg(0),
             };
-            jobs.iter().for_each(|job| add(call, job));
+            for job in jobs {
+                add(call, job);
+            }
         });
         let answer = answer.await?;
         if tick.is_some() && !matches!(answer, Value::Array(_)) {

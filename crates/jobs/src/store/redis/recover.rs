@@ -64,7 +64,7 @@ impl RedisStore {
         let fields = texts(self.redis.ask(&call, Again::Safe).await?);
         let mut all: Vec<Left> = fields
             .into_iter()
-            .filter_map(|field| split(field.clone()).map(|(token, queue)| (field, token, queue)))
+            .filter_map(|field| split(&field).map(|(token, queue)| (field, token, queue)))
             .collect();
         all.sort_unstable_by_key(|(_, token, _)| std::cmp::Reverse(*token));
         Ok(all)
@@ -126,9 +126,9 @@ impl RedisStore {
             }
         }
         let mut marked = pipe();
-        queues.iter().for_each(|name| {
+        for name in &queues {
             marked.cmd("EXISTS").arg(keys::gone(name)).cmd("EXISTS").arg(keys::queue(name));
-        });
+        }
         let answers = self.pipe(&marked).await?;
         for (name, both) in queues.iter().zip(answers.chunks(2)) {
             // Marks of an empty queue mark nothing.

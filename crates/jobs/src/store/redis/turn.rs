@@ -155,7 +155,8 @@ impl RedisStore {
         let mut all = list(self.redis.ask(&call, Again::Safe).await?).into_iter();
         let mut leases = Vec::new();
         while let (Some(field), Some(job)) = (all.next(), all.next()) {
-            if let (Some((token, queue)), Some(payload)) = (text(field).and_then(split), bytes(job))
+            if let (Some((token, queue)), Some(payload)) =
+                (text(field).as_deref().and_then(split), bytes(job))
             {
                 leases.push(Lease { token, queue, payload });
             }
@@ -166,7 +167,7 @@ impl RedisStore {
 }
 
 /// The token and the queue in the name of a lease.
-pub(super) fn split(field: String) -> Option<(Token, Arc<str>)> {
+pub(super) fn split(field: &str) -> Option<(Token, Arc<str>)> {
     let (token, queue) = field.split_once(':')?;
     Some((Token(token.parse().ok()?), queue.into()))
 }

@@ -256,7 +256,9 @@ impl RedisStore {
 fn each(names: &[String], call: impl Fn(&mut Pipeline, &str)) -> Vec<Pipeline> {
     let pipe_of = |some: &[String]| {
         let mut calls = pipe();
-        some.iter().for_each(|name| call(&mut calls, name));
+        for name in some {
+            call(&mut calls, name);
+        }
         calls
     };
     names.chunks(MOST_A_PIPE).map(pipe_of).collect()

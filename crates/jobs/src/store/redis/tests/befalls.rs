@@ -10,6 +10,9 @@ use super::super::super::{Finish, Then, Token, Work};
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Keeps a server from everything else for 0.4 s.
+const BUSY: &str = "local function now() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end \
+        local till = now() + 400000 while now() < till do end return 1";
 const A_BIT: Duration = Duration::from_millis(5);
 
 fn job(id: impl std::fmt::Display) -> Push {
@@ -111,7 +114,7 @@ fn a_server_that_is_killed_again_and_again_loses_nothing() {
         stop.store(true, Ordering::Release);
         let acknowledged = pusher.await.unwrap();
         worker.await.unwrap();
-        let ran = ran.lock().unwrap();
+        let ran = ran.lock().unwrap().clone();
         let lost: Vec<&String> = acknowledged.difference(&ran).collect();
         assert!(acknowledged.len() >= 600 && lost.is_empty(), "lost: {lost:?}");
         assert_eq!(store.counts().await.unwrap().leased, 0);
@@ -120,86 +123,95 @@ fn a_server_that_is_killed_again_and_again_loses_nothing() {
 
 #[test]
 fn a_full_server_takes_no_jobs_and_loses_none() {
-    suite::run(async {
-        let server = Server::start(&[]);
-        let store = store(&server, &Clock::wall());
-        let owner = Owner::named("host:1:a");
-        fill(&store, 60).await;
-        assert!(store.keep(&owner).await.unwrap());
-        raw(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
-        let error = store.push(&[job("new")]).await.unwrap_err();
-        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
-        let unique = Lock { key: "k".into(), holder: "new".into(), ttl: PATIENCE };
-        let scripted = Push { unique: Some(unique), ..job("new") };
-        let error = store.push(&[scripted]).await.unwrap_err();
-        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
-        // Everything that a worker does goes on.
-        assert!(store.keep(&owner).await.unwrap());
-        assert!(store.keep(&Owner::named("host:2:b")).await.unwrap());
-        assert!(store.lead("sweep", &owner, PATIENCE).await.unwrap());
-        let leases = lease(&store, &owner, &["q"], 0, 60).await;
-        assert_eq!(leases.len(), 60);
-        let now = store.now().await.unwrap();
-        let ends: Vec<Finish> = leases[..50]
-            .iter()
-            .enumerate()
-            .map(|(n, lease)| {
-                let set = if n < 40 { Set::Retry } else { Set::Dead };
-                let payload = lease.payload.clone();
-                end(
-                    lease,
-                    Then::Wait { set, at: now.after(A_BIT * u32::try_from(n).unwrap()), payload },
-                )
-            })
-            .chain([end(&leases[50], Then::Back)])
-            .collect();
-        let turn = Turn { owner: &owner, finished: &ends, queues: &[], fresh: &[] };
-        assert!(store.turn(turn).await.unwrap().lost.is_empty());
-        let work = leases[51..].iter().map(|lease| Work {
-            thread: lease.token.0.to_string().into(),
-            queue: Arc::clone(&lease.queue),
-            payload: lease.payload.clone(),
-            since: now,
-        });
-        let work: Vec<Work> = work.collect();
-        let beat = Beat {
-            owner: &owner,
-            info: "{}",
-            concurrency: 60,
-            work: &work,
-            is_quiet: false,
-            rss_kb: 1,
-            rtt_us: 1,
-            processed: 51,
-            failed: 50,
-        };
-        assert_eq!(store.beat(beat).await.unwrap(), None);
-        let processes = store.processes().await.unwrap();
-        assert_eq!((processes.len(), processes[0].busy), (1, 9));
-        let counts = store.counts().await.unwrap();
-        assert_eq!((counts.retries, counts.dead, counts.enqueued, counts.leased), (40, 10, 1, 9));
-        assert_eq!((counts.processed, counts.failed), (51, 50));
-        let Value::Int(shown) = raw(&server, &["HLEN", "host:1:a:workers"]).await else { panic!() };
-        assert_eq!(shown, 9);
-        store.leave(&owner).await.unwrap();
+    suite::run(full(Server::start(&[])));
+}
+
+#[test]
+fn a_full_server_of_6_2_takes_no_jobs_and_loses_none() {
+    suite::run(full(Server::of(OLD.as_ref(), &[])));
+}
+
+async fn full(server: Server) {
+    let store = store(&server, &Clock::wall());
+    let owner = Owner::named("host:1:a");
+    fill(&store, 60).await;
+    assert!(store.keep(&owner).await.unwrap());
+    raw(&server, &["CONFIG", "SET", "maxmemory", "1"]).await;
+    let error = store.push(&[job("new")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    let unique = Lock { key: "k".into(), holder: "new".into(), ttl: PATIENCE };
+    let scripted = Push { unique: Some(unique), ..job("new") };
+    let error = store.push(&[scripted]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    // Everything that a worker does goes on.
+    assert!(store.keep(&owner).await.unwrap());
+    assert!(store.keep(&Owner::named("host:2:b")).await.unwrap());
+    assert!(store.lead("sweep", &owner, PATIENCE).await.unwrap());
+    let leases = lease(&store, &owner, &["q"], 0, 60).await;
+    assert_eq!(leases.len(), 60);
+    let now = store.now().await.unwrap();
+    let ends: Vec<Finish> = leases[..50]
+        .iter()
+        .enumerate()
+        .map(|(n, lease)| {
+            let set = if n < 40 { Set::Retry } else { Set::Dead };
+            let payload = lease.payload.clone();
+            end(
+                lease,
+                Then::Wait { set, at: now.after(A_BIT * u32::try_from(n).unwrap()), payload },
+            )
+        })
+        .chain([end(&leases[50], Then::Back)])
+        .collect();
+    let turn = Turn { owner: &owner, finished: &ends, queues: &[], fresh: &[] };
+    assert!(store.turn(turn).await.unwrap().lost.is_empty());
+    let work = leases[51..].iter().map(|lease| Work {
+        thread: lease.token.0.to_string().into(),
+        queue: Arc::clone(&lease.queue),
+        payload: lease.payload.clone(),
+        since: now,
     });
+    let work: Vec<Work> = work.collect();
+    let beat = Beat {
+        owner: &owner,
+        info: "{}",
+        concurrency: 60,
+        work: &work,
+        is_quiet: false,
+        rss_kb: 1,
+        rtt_us: 1,
+        processed: 51,
+        failed: 50,
+    };
+    assert_eq!(store.beat(beat).await.unwrap(), None);
+    let processes = store.processes().await.unwrap();
+    assert_eq!((processes.len(), processes[0].busy), (1, 9));
+    let counts = store.counts().await.unwrap();
+    assert_eq!((counts.retries, counts.dead, counts.enqueued, counts.leased), (40, 10, 1, 9));
+    assert_eq!((counts.processed, counts.failed), (51, 50));
+    let Value::Int(shown) = raw(&server, &["HLEN", "host:1:a:workers"]).await else { panic!() };
+    assert_eq!(shown, 9);
+    store.leave(&owner).await.unwrap();
 }
 
 #[test]
 fn a_replica_is_read_and_not_written() {
-    suite::run(async {
-        let server = Server::start(&["--replicaof", "127.0.0.1", "1"]);
-        let store = store(&server, &Clock::wall());
-        let owner = Owner::named("a");
-        let error = store.push(&[job(1)]).await.unwrap_err();
-        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
-        let error = store.keep(&owner).await.unwrap_err();
-        assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
-        assert_eq!(store.counts().await.unwrap(), Counts::default());
-        raw(&server, &["REPLICAOF", "NO", "ONE"]).await;
-        store.push(&[job(1)]).await.unwrap();
-        assert_eq!(lease(&store, &owner, &["q"], 0, 9).await.len(), 1);
-    });
+    for program in ["redis-server", OLD] {
+        suite::run(replica(Server::of(program.as_ref(), &["--replicaof", "127.0.0.1", "1"])));
+    }
+}
+
+async fn replica(server: Server) {
+    let store = store(&server, &Clock::wall());
+    let owner = Owner::named("a");
+    let error = store.push(&[job(1)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    let error = store.keep(&owner).await.unwrap_err();
+    assert!(matches!(error, StoreError::ReadOnly(_)), "{error:?}");
+    assert_eq!(store.counts().await.unwrap(), Counts::default());
+    raw(&server, &["REPLICAOF", "NO", "ONE"]).await;
+    store.push(&[job(1)]).await.unwrap();
+    assert_eq!(lease(&store, &owner, &["q"], 0, 9).await.len(), 1);
 }
 
 #[test]
@@ -216,8 +228,6 @@ fn what_was_leased_without_an_answer_is_found() {
         fill(&store, 5).await;
         // The script is known to the server, and the connection made.
         assert_eq!(lease(&store, &owner, &["q"], 0, 1).await.len(), 1);
-        const BUSY: &str = "local function now() local t = redis.call('TIME') return t[1] * 1000000 + t[2] end \
-            local till = now() + 400000 while now() < till do end return 1";
         let busy = async { raw(&server, &["EVAL", BUSY, "0"]).await };
         let fresh: Vec<Token> = (1..5).map(Token).collect();
         let queues = ["q".into()];

@@ -11,8 +11,14 @@ fn store(server: &Server, clock: &Clock) -> Arc<RedisStore> {
     Arc::new(RedisStore::new(redis, clock.clone(), suite::RETENTION))
 }
 
+/// Redis 6.2, where `cargo xtask test` puts it.
+const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/peers/redis-server-6.2.14");
+
 fn bench() -> Bench {
-    let server = Server::start(&[]);
+    bench_on(Server::start(&[]))
+}
+
+fn bench_on(server: Server) -> Bench {
     let clock = Clock::manual(Moment::from_micros(1_795_436_000_000_000));
     let (store, other) = (store(&server, &clock), store(&server, &clock));
     Bench { store, other, clock, kept: Box::new(server) }
@@ -22,6 +28,12 @@ mod laws {
     use super::*;
 
     crate::contract_suite!(async { bench() });
+}
+
+mod laws_on_redis_6_2 {
+    use super::*;
+
+    crate::contract_suite!(async { bench_on(Server::of(OLD.as_ref(), &[])) });
 }
 
 mod befalls;
