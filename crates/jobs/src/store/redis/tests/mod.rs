@@ -1,10 +1,18 @@
 //! On a real server: the laws of the contract, and what befalls a server.
 
-use forebay_redis::connect::Redis;
+use std::sync::Arc;
+use std::time::Duration;
+
+use forebay_redis::cmd;
+use forebay_redis::connect::{Again, Redis};
 use forebay_redis::server::Server;
 
 use super::super::suite::{self, Bench};
-use super::*;
+use super::super::{
+    Beat, Counts, From, Lease, Lock, Owner, Push, Retention, Set, Store, StoreError, Turn,
+};
+use super::{RedisStore, reply};
+use crate::time::{Clock, Moment};
 
 fn store(server: &Server, clock: &Clock) -> Arc<RedisStore> {
     let redis = Redis::new(server.settings());
@@ -25,13 +33,13 @@ fn bench_on(server: Server) -> Bench {
 }
 
 mod laws {
-    use super::*;
+    use super::bench;
 
     crate::contract_suite!(async { bench() });
 }
 
 mod laws_on_redis_6_2 {
-    use super::*;
+    use super::{OLD, Server, bench_on};
 
     crate::contract_suite!(async { bench_on(Server::of(OLD.as_ref(), &[])) });
 }
