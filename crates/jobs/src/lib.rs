@@ -11,6 +11,8 @@
 //! - [`worker`] puts these together; [`testing`] is for tests of applications.
 
 mod args;
+#[cfg(feature = "deliver")]
+pub mod deliver;
 pub mod fetch;
 pub mod job;
 pub mod payload;
