@@ -60,6 +60,9 @@ pub(crate) enum Verb {
     /// Ask about stored answers, and drop them
     #[command(subcommand)]
     Cache(Cache),
+    /// Push background jobs, look at them, run them
+    #[command(subcommand)]
+    Jobs(crate::verbs::jobs::args::Jobs),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the man page

@@ -57,6 +57,7 @@ fn perform(cli: Cli) -> Result<ExitCode, Problem> {
         Verb::Top(top) => verbs::top::run(&top),
         Verb::Cache(Cache::Why(why)) => verbs::cache::why(&why),
         Verb::Cache(Cache::Purge(purge)) => verbs::cache::purge(&purge),
+        Verb::Jobs(jobs) => verbs::jobs::run(jobs),
         Verb::Completions(completions) => {
             let text = cli::completions(completions.shell);
             report::data(&String::from_utf8_lossy(&text));

@@ -304,6 +304,10 @@ fn backtrace(fields: &Fields<'_>) -> Result<Backtrace, Malformed> {
 
 fn count(fields: &Fields<'_>) -> Result<Option<u32>, Malformed> {
     let Some(json) = present(fields, "retry_count") else { return Ok(None) };
+    // Ruby's Web UI gives a try back by counting down, from 0 too.
+    if serde_json::from_str::<f64>(json).is_ok_and(|count| count < 0.0) {
+        return Ok(None);
+    }
     whole(json).map(Some).ok_or_else(|| wrong("retry_count", json, "a number of retries"))
 }
 
@@ -406,6 +410,12 @@ mod tests {
         ] {
             assert_eq!(parse(json).unwrap_err().to_string(), why, "{json}");
         }
+    }
+
+    #[test]
+    fn a_try_that_was_given_back_is_no_failure() {
+        assert_eq!(with(r#","retry_count":-1"#).unwrap().failures(), 0);
+        assert_eq!(with(r#","retry_count":0"#).unwrap().failures(), 1);
     }
 
     #[test]

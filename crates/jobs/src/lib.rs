@@ -10,6 +10,7 @@
 //! - [`timer`] moves what is due and fires timetables.
 //! - [`worker`] puts these together; [`testing`] is for tests of applications.
 
+pub mod act;
 mod args;
 #[cfg(feature = "deliver")]
 pub mod deliver;

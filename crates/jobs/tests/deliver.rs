@@ -50,8 +50,9 @@ impl Application {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let seen = Arc::<Mutex<Vec<Request>>>::default();
-        let (noted, mut answers) = (Arc::clone(&seen), answers.to_vec().into_iter());
+        let (noted, answers) = (Arc::clone(&seen), answers.to_vec());
         std::thread::spawn(move || {
+            let mut answers = answers.into_iter();
             while let Ok((stream, _)) = listener.accept() {
                 drop(converse(&stream, &noted, &mut answers));
             }

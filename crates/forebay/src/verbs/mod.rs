@@ -3,6 +3,7 @@
 pub(crate) mod cache;
 pub(crate) mod check;
 pub(crate) mod demo;
+pub(crate) mod jobs;
 pub(crate) mod maintenance;
 pub(crate) mod mark;
 pub(crate) mod reload;

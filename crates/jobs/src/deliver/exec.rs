@@ -119,8 +119,9 @@ impl Group {
 
     fn tell(&self, signal: Signal) {
         if let Some(group) = self.0 {
-            // It may be gone already.
-            drop(kill_process_group(group, signal));
+            if let Err(error) = kill_process_group(group, signal) {
+                tracing::debug!(%error, "a command was gone before it was told to go");
+            }
         }
     }
 

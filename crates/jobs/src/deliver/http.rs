@@ -199,7 +199,7 @@ impl Deliveries {
             match clock::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return self.speak(stream).await,
                 Ok(Err(error)) => {
-                    failure = format!("cannot connect to `{address}`: {error}").into()
+                    failure = format!("cannot connect to `{address}`: {error}").into();
                 }
                 Err(_) => failure = format!("`{address}` does not answer").into(),
             }

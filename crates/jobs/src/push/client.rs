@@ -131,6 +131,16 @@ impl Client {
         Pushing::new(self, class, "default", super::pushing::RETRY, vec![args::write(args)])
     }
 
+    /// The same for many jobs of one class: a value each. See [`Client::push_bulk`].
+    pub fn push_raw_bulk<'j, A: Serialize + 'j>(
+        &self,
+        class: &str,
+        args: impl IntoIterator<Item = &'j A>,
+    ) -> Pushing<'_, Many> {
+        let args = args.into_iter().map(args::write).collect();
+        Pushing::new(self, class, "default", super::pushing::RETRY, args)
+    }
+
     /// Asks for a job to be cancelled. One that runs is dropped at its next await within some seconds; so is
     /// one that begins within a day. To take out one that waits, see [`Store::remove_queued`].
     pub async fn cancel(&self, id: &str) -> Result<(), StoreError> {

@@ -32,10 +32,10 @@ pub use self::terms::*;
 use crate::time::Moment;
 
 pub mod memory;
-#[cfg(feature = "sqlite")]
-pub mod sqlite;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 #[cfg(test)]
 mod suite;
 mod terms;
