@@ -99,22 +99,30 @@ fn finish(step: &Step<'_>, ends: &mut Ends<'_>, owner: i64, end: &Finish) -> Don
 
 /// What every end needs, prepared once for all of a step.
 struct Ends<'c> {
+    /// Not `DELETE … RETURNING`, which makes a table of its answer each time.
+    find: CachedStatement<'c>,
     lease: CachedStatement<'c>,
     job: CachedStatement<'c>,
 }
 
 impl<'c> Ends<'c> {
     fn prepare(step: &Step<'c>) -> Done<Ends<'c>> {
-        let sql = "DELETE FROM forebay_lease WHERE owner = ?1 AND token = ?2 RETURNING queue, job";
+        let sql = "SELECT queue, job FROM forebay_lease WHERE owner = ?1 AND token = ?2";
+        let find = step.statement(sql)?;
+        let sql = "DELETE FROM forebay_lease WHERE owner = ?1 AND token = ?2";
         let lease = step.statement(sql)?;
         let job = step.statement("DELETE FROM forebay_job WHERE id = ?1")?;
-        Ok(Ends { lease, job })
+        Ok(Ends { find, lease, job })
     }
 
     /// The queue and the job of a lease that was there.
     fn end_lease(&mut self, owner: i64, token: i64) -> Done<Option<(i64, i64)>> {
         let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
-        Ok(self.lease.query_row([owner, token], read).optional()?)
+        let found = self.find.query_row([owner, token], read).optional()?;
+        if found.is_some() {
+            self.lease.execute([owner, token])?;
+        }
+        Ok(found)
     }
 
     fn drop_job(&mut self, job: i64) -> Done<()> {
