@@ -94,7 +94,8 @@ impl Server {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("redis.sock")
     }
 

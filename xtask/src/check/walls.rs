@@ -101,7 +101,9 @@ fn rooms(files: &[Source]) -> Vec<String> {
 
 fn deaf(files: &[Source]) -> Vec<String> {
     let is_deaf = |file: &&Source| {
-        DEAF.iter().any(|name| file.path.starts_with(&format!("crates/{name}/src/")))
+        // A test may start itself again as another process, and tells it what to be.
+        !file.path.contains("/tests/")
+            && DEAF.iter().any(|name| file.path.starts_with(&format!("crates/{name}/src/")))
     };
     let asks = |file: &&Source| {
         let code = without_comments(&file.text);

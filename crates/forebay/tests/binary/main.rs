@@ -7,6 +7,7 @@ mod busiest;
 mod collected;
 mod demo;
 mod explained;
+mod jobs;
 mod live;
 mod managed;
 mod metrics;

@@ -118,10 +118,10 @@ impl Group {
     }
 
     fn tell(&self, signal: Signal) {
-        if let Some(group) = self.0 {
-            if let Err(error) = kill_process_group(group, signal) {
-                tracing::debug!(%error, "a command was gone before it was told to go");
-            }
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, signal)
+        {
+            tracing::debug!(%error, "a command was gone before it was told to go");
         }
     }
 
