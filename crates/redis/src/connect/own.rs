@@ -54,7 +54,7 @@ impl Own {
     /// further use.
     ///
     /// # Errors
-    /// As the [module](self) says; nothing is asked again.
+    /// As the module says; nothing is asked again.
     pub async fn ask(&self, call: &Cmd, at_most: Duration) -> Result<Value, Error> {
         let mut connection = self.connection.clone();
         let answer = clock::timeout(at_most, connection.send_packed_command(call)).await;
