@@ -167,7 +167,7 @@ fn short_help_fits_a_screen_and_long_help_begins_with_examples() {
         verbs.push(verb.clone());
         verbs.extend(verb.get_subcommands().cloned());
     }
-    let without = ["forebay-man", "forebay-version", "forebay-cache"];
+    let without = ["forebay-man", "forebay-version", "forebay-cache", "forebay-jobs"];
     for verb in &mut verbs {
         let name = verb.get_bin_name().unwrap_or("forebay").replace(' ', "-");
         let short = verb.render_help().to_string();

@@ -93,6 +93,7 @@ impl Item {
             why: self.failure.clone()?,
             next_attempt: self.next_attempt.map(wall)?,
             told_until: self.told_until.map(wall),
+            asked: String::new(),
         })
     }
 
@@ -173,8 +174,13 @@ mod tests {
     #[test]
     fn no_file_keeps_an_attempt_back_for_ever() {
         let far = clock::wall() + Duration::from_secs(1 << 40);
-        let pause =
-            Pause { failures: 1, why: "x".into(), next_attempt: far, told_until: Some(far) };
+        let pause = Pause {
+            failures: 1,
+            why: "x".into(),
+            next_attempt: far,
+            told_until: Some(far),
+            asked: String::new(),
+        };
         let mut item = Item::new();
         item.goes_on(pause);
         assert!(item.due_in(&[]) <= timing::LONGEST_TOLD);

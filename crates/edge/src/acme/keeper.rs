@@ -13,7 +13,7 @@ use super::attempt::{aside, attempt, window};
 use super::client::Client;
 use super::item::{Item, standing};
 use super::order::Failure;
-use super::state::{BadState, State};
+use super::state::{BadState, Pause, State};
 use super::timing::{self, Window};
 use crate::config::acme::Acme as Settings;
 use crate::edge::Edge;
@@ -143,6 +143,7 @@ impl Keeper {
             let is_new = known.is_none();
             let mut item = known.unwrap_or_else(Item::new);
             item.takes(held);
+            let pause = pause.filter(|pause| pause.asked == asked(settings, name));
             if let (true, Some(pause)) = (is_new, pause) {
                 item.goes_on(pause);
             }
@@ -229,6 +230,7 @@ impl Keeper {
     /// Keeps what is known of failures, for the process that comes after this one.
     async fn remember(&self, settings: &Settings, name: &str) {
         let pause = self.items.get(name).and_then(Item::pause);
+        let pause = pause.map(|pause| Pause { asked: asked(settings, name), ..pause });
         let (state, of) = (State::of(settings), name.to_owned());
         if let Err(bad) = aside(move || state.keep_pause(&of, pause.as_ref())).await {
             // Without it the next process asks once too often.
@@ -241,6 +243,14 @@ impl Keeper {
         let all = all.filter_map(|names| Some(standing(names, self.items.get(names.first()?)?)));
         *acme.standing.lock().unwrap_or_else(PoisonError::into_inner) = all.collect();
     }
+}
+
+/// What is asked for under a name, and how.
+fn asked(settings: &Settings, name: &str) -> String {
+    let names =
+        settings.certificates.iter().find(|names| names.first().is_some_and(|it| it == name));
+    let account = settings.binding.as_ref().map(|binding| &binding.key_id);
+    format!("{names:?} {:?} {account:?}", settings.challenges)
 }
 
 /// Asks the authority when the certificate should be renewed (RFC 9773). Until it says so, and if it does

@@ -49,6 +49,9 @@ pub(super) struct Pause {
     pub(super) next_attempt: SystemTime,
     /// Not before this even if an operator asks.
     pub(super) told_until: Option<SystemTime>,
+    /// What was asked for, and how: with other settings it may go well at once.
+    #[serde(default)]
+    pub(super) asked: String,
 }
 
 /// A folder that cannot be used.

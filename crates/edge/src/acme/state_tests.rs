@@ -149,6 +149,7 @@ fn failures_are_remembered_until_there_is_a_certificate() {
         why: "it said 429".into(),
         next_attempt: SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(2_000_000_000),
         told_until: None,
+        asked: "this".into(),
     };
     state.keep_pause("a.example", Some(&pause)).expect("kept");
     assert_eq!(state.pause("a.example").expect("readable"), Some(pause));

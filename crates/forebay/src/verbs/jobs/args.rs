@@ -224,6 +224,13 @@ pub(crate) struct Pause {
 
 /// `forebay jobs stats`.
 #[derive(Debug, Args)]
+#[command(before_long_help = "\
+Examples:
+  forebay jobs stats                     the file ./forebay.db
+  forebay jobs stats --store redis       the server of REDIS_URL
+  forebay jobs stats --json              for programs
+
+Every number costs the same at any depth.")]
 pub(crate) struct Stats {
     /// Where.
     #[command(flatten)]
