@@ -369,6 +369,8 @@ fn an_authority_says_when_to_renew_and_a_failed_renewal_keeps_what_is_there() {
         fs::remove_file(plan.own_folder().join("account.json")).expect("that authority forgets");
         let _authority = place.start(serving.ports, &Habits::default());
         serving.keep();
+        // It waits as the edge before it did, until an operator asks.
+        serving.reload();
         let is_new = || orders(&serving).starts_with("{outcome=\"issued\"} 1");
         until("a renewal", is_new).await;
         let new = serving.shown("a.example").await.expect("in force");
