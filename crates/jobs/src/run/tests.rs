@@ -100,7 +100,7 @@ fn hostile_payloads_are_kept_with_a_reason_and_harm_nobody() {
             br#"{"class":["Act"],"args":[],"jid":"1"}"#,
             br#"{"class":"Act","args":[],"jid":7}"#,
             br#"{"class":"Act","args":[],"jid":"1","retry":"often"}"#,
-            br#"{"class":"Act","args":[],"jid":"1","retry_count":-1}"#,
+            br#"{"class":"Act","args":[],"jid":"1","retry_count":"once"}"#,
         ];
         let payloads = hostile.iter().map(|it| bytes::Bytes::copy_from_slice(it));
         let failing = [deep.into(), large.into()];

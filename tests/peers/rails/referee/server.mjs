@@ -110,12 +110,17 @@ export function isAlive(pid) {
   }
 }
 
-export function freePort() {
-  return new Promise((resolve, reject) => {
-    const socket = net.createServer().on("error", reject);
-    socket.listen(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
+// Below those that the system hands out by itself (`ip_local_port_range`): nobody who asks for any port gets one
+// that a server is yet to take. And no port twice.
+let next = 15_000 + Math.floor(Math.random() * 10_000);
+
+export async function freePort() {
+  for (;;) {
+    const port = next++;
+    const isFree = await new Promise((resolve) => {
+      const socket = net.createServer().on("error", () => resolve(false));
+      socket.listen(port, "127.0.0.1", () => socket.close(() => resolve(true)));
     });
-  });
+    if (isFree) return port;
+  }
 }
