@@ -86,7 +86,8 @@ fn a_server_that_is_killed_again_and_again_loses_nothing() {
         let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", "always"]);
         let store = store(&server, &Clock::wall());
         let (ran, stop) = (Arc::default(), Arc::new(AtomicBool::new(false)));
-        let worker = tokio::spawn(work(Arc::clone(&store), Arc::clone(&ran), Arc::clone(&stop)));
+        let is_all = Arc::new(AtomicBool::new(false));
+        let worker = tokio::spawn(work(Arc::clone(&store), Arc::clone(&ran), Arc::clone(&is_all)));
         let count = Arc::new(AtomicU64::new(0));
         let pusher = {
             let (store, stop, count) = (Arc::clone(&store), Arc::clone(&stop), Arc::clone(&count));
@@ -113,6 +114,8 @@ fn a_server_that_is_killed_again_and_again_loses_nothing() {
         }
         stop.store(true, Ordering::Release);
         let acknowledged = pusher.await.unwrap();
+        // Not before: the last push may be on its way while the queue is empty.
+        is_all.store(true, Ordering::Release);
         worker.await.unwrap();
         let ran = ran.lock().unwrap().clone();
         let lost: Vec<&String> = acknowledged.difference(&ran).collect();
