@@ -41,6 +41,8 @@ fn main() -> io::Result<()> {
     time("counted", &|| memory.count(&by_tag()));
     time("stale", &|| memory.purge(by_tag(), Effect::Stale, 1_000));
     time("begun", &|| memory.begin_purge(by_tag(), Effect::Stale, 1_000).has_keys().into());
+    // What is under way would be walked for with the next.
+    memory.purge(by_tag(), Effect::Stale, 1_000);
     let gone = memory.begin_purge(by_tag(), Effect::Gone, 1_000);
     time("gone", &|| {
         let (began, mut said) = (clock::now(), String::new());

@@ -16,7 +16,7 @@ use super::rules::conditional::{
 use super::rules::multipart::{Piece, layout};
 use super::rules::range::{self, Selection};
 use super::store::Object;
-use crate::exchange::{Answer, Body, Chain, Twin};
+use crate::exchange::{Answer, Body, Chain};
 use crate::identity;
 
 /// Answers `method` with these fields from `object`, which is `age` old. `held` is asked for a tag of the
@@ -49,7 +49,9 @@ pub fn from_object(
             return ranged(answer, fields, object, &stored, now);
         }
     }
-    answer.twin = object.twin().and_then(Twin::lend);
+    if let Some(twin) = object.twin() {
+        answer.twin = twin.lend();
+    }
     answer.lines = object.lines();
     if *method == Method::HEAD {
         answer.fields.insert(CONTENT_LENGTH, HeaderValue::from(object.body_len()));
@@ -90,7 +92,9 @@ fn ranged(
     } else {
         Selection::Whole
     };
-    answer.twin = object.twin().and_then(Twin::lend);
+    if let Some(twin) = object.twin() {
+        answer.twin = twin.lend();
+    }
     answer.lines = object.lines();
     let body = object.body();
     match selection {

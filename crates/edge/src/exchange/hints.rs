@@ -1,7 +1,8 @@
 //! Early hints (RFC 8297): heads before the head of an answer, on their way to one client.
 //!
 //! Whoever knows something early puts it in, `listen` takes it out as long as the answer is waited for. What
-//! is in it when the answer comes is dropped: it would say nothing that the answer does not say.
+//! the application says so is passed on though the answer came in the same packet (RFC 9110 §15.2); what the
+//! edge has made itself is dropped then: it would say nothing that the answer does not say.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -106,6 +107,25 @@ impl Hints {
             state.waker = Some(context.waker().clone());
             return Poll::Pending;
         };
+        drop(state);
+        self.count(&lines, by);
+        Poll::Ready(lines)
+    }
+
+    /// The field lines of the next one that must not be left out, now that the answer is there.
+    pub fn next_of_origin(&self) -> Option<Bytes> {
+        let mut state = self.state();
+        while let Some((lines, by)) = state.waiting.pop_front() {
+            if by == HintedBy::Origin {
+                drop(state);
+                self.count(&lines, by);
+                return Some(lines);
+            }
+        }
+        None
+    }
+
+    fn count(&self, lines: &Bytes, by: HintedBy) {
         let counts = &self.0.counts;
         let counter = match by {
             HintedBy::Origin => &counts.passed,
@@ -114,7 +134,6 @@ impl Hints {
         counter.increment();
         let id = std::str::from_utf8(&self.0.id).unwrap_or_default();
         tracing::debug!(id, ?by, bytes = lines.len(), "early hints");
-        Poll::Ready(lines)
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -157,6 +176,17 @@ mod tests {
         hints.pass(&fields);
         assert_eq!(next(&hints), None);
         assert_eq!(counts.passed.value(), 1);
+    }
+
+    #[test]
+    fn only_the_origins_are_passed_once_the_answer_is_there() {
+        let (hints, counts) = hints();
+        for (lines, by) in [("made", HintedBy::Memory), ("said", HintedBy::Origin)] {
+            hints.push(Bytes::from_static(lines.as_bytes()), by);
+        }
+        assert_eq!(hints.next_of_origin().as_deref(), Some(&b"said"[..]));
+        assert_eq!(hints.next_of_origin(), None);
+        assert_eq!((counts.made.value(), counts.passed.value()), (0, 1));
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl Twin {
     }
 
     /// For an answer that is made of the content; nothing once its descriptor is another's.
+    #[inline(never)]
     pub fn lend(self: &Arc<Twin>) -> Option<Lent> {
         let file = self.slot.file.load_full()?;
         Some(Lent(Box::new(Loan { twin: Arc::clone(self), file })))

@@ -62,7 +62,12 @@ impl Coming {
         self.answer.as_mut().poll(context)
     }
 
-    /// Field lines of a 103. Asked after the answer: what comes with it is not worth a head of its own.
+    /// What is to go before an answer that is there.
+    fn next_hint_before_answer(&self) -> Option<Bytes> {
+        self.hints.as_ref().and_then(Hints::next_of_origin)
+    }
+
+    /// Field lines of a 103, while the answer is waited for.
     fn poll_hint(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         self.hints.as_ref().map_or(Poll::Pending, |hints| hints.poll_next(context))
     }

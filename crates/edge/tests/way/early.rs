@@ -149,6 +149,19 @@ async fn told(world: &World, stage: &Stage, fields: &str) -> String {
 }
 
 #[test]
+fn a_hint_that_comes_in_one_packet_with_its_answer_is_passed_on() {
+    // RFC 9110 §15.2: whoever did not ask for it itself must forward it.
+    with_stage(EarlyHints::Pass, |world, stage| async move {
+        stage.says("", &format!("{HINT}{PAGE}"));
+        stage.answer();
+        let mut client = Client::open(&world, "/together", "").await;
+        assert_eq!(client.head().await, PASSED);
+        let rest = client.rest().await;
+        assert!(rest.starts_with("HTTP/1.1 200") && rest.ends_with("page"), "{rest}");
+    });
+}
+
+#[test]
 fn a_hint_of_the_application_comes_before_its_answer() {
     with_stage(EarlyHints::default(), |world, stage| async move {
         stage.says(HINT, PAGE);

@@ -7,8 +7,8 @@ use forebay_signals::counter::Counter;
 use quick_cache::sync::Cache;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 
+use super::glance::Glance;
 use super::{Object, Varying};
-use crate::cache::tags::TagFilter;
 
 /// Assumed size of an object, to choose how many evicted keys the index remembers.
 const TYPICAL_OBJECT_BYTES: u64 = 4_096;
@@ -72,20 +72,20 @@ fn largest_entry(index: &Index, max_object_bytes: u64) -> u64 {
 
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
-    /// With what is known of its tags: who goes through the store looks at few objects in vain.
-    Object(Arc<Object>, TagFilter),
+    /// With what can be known without a look at it.
+    Object(Arc<Object>, Glance),
     Varying(Arc<Varying>),
 }
 
 impl Entry {
     pub(super) fn of(object: Arc<Object>) -> Entry {
-        let filter = TagFilter::of(object.tags());
-        Entry::Object(object, filter)
+        let glance = Glance::of(&object);
+        Entry::Object(object, glance)
     }
 
     pub(super) fn id(&self) -> u64 {
         match self {
-            Entry::Object(object, _) => object.id,
+            Entry::Object(_, glance) => glance.id(),
             Entry::Varying(varying) => varying.id,
         }
     }

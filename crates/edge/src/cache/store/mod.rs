@@ -7,6 +7,7 @@
 //! fill began before it was purged or invalidated.
 
 mod epochs;
+mod glance;
 mod index;
 mod lines;
 mod memory;

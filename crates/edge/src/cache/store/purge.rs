@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::glance::{Glance, Standing};
 use super::index::Entry;
 use super::purges::Purge;
 use super::{Effect, Found, Memory, Object, Selection, Ticket};
 use crate::cache::tags::Tag;
-use crate::exchange::Encoding;
 
 /// Places and ids of what purges remove. Marks go last: through them it is known which of the variants can
 /// be reached.
@@ -51,18 +51,21 @@ impl Memory {
 
     /// How many answers a purge would take. Goes through the whole store.
     pub fn count(&self, selection: &Selection) -> u64 {
-        let is_taken = |object: &Object| {
-            selection.takes(object.key(), |tag| object.has_tag(tag)) && self.purges.spare(object)
+        let purges = &self.purges;
+        let is_taken = |object: &Object, glance: &Glance| {
+            let takes = match selection.takes_at_a_glance(glance) {
+                Some(takes) => takes,
+                None => selection.takes(object.key(), |tag| object.has_tag(tag)),
+            };
+            takes && (!purges.are_under_way() || purges.spare(object))
         };
         let (mut count, mut variants) = (0, Vec::new());
         self.walk(|place, entry| match entry {
-            Entry::Object(object, filter) if selection.may_take(*filter) && is_taken(object) => {
-                match standing(object) {
-                    Standing::Answer => count += 1,
-                    Standing::Variant => variants.push((place, Arc::clone(object))),
-                    Standing::Encoding => {}
-                }
-            }
+            Entry::Object(object, glance) if is_taken(object, glance) => match glance.standing() {
+                Standing::Answer => count += 1,
+                Standing::Variant => variants.push((place, Arc::clone(object))),
+                Standing::Encoding => {}
+            },
             Entry::Object(..) | Entry::Varying(_) => {}
         });
         let found = variants.iter().filter(|(place, object)| self.is_found(*place, object));
@@ -114,15 +117,14 @@ impl Memory {
     fn take(&self, purges: &[Arc<Purge>]) -> Taken {
         let (mut taken, mut variants) = (Taken::default(), Vec::new());
         self.walk(|place, entry| match entry {
-            Entry::Object(object, filter) => {
-                if !purges.iter().any(|purge| purge.selection.may_take(*filter)) {
-                    return;
-                }
-                let standing = standing(object);
+            Entry::Object(object, glance) => {
+                let standing = glance.standing();
                 if standing == Standing::Variant {
-                    variants.push((place, Arc::clone(object)));
-                } else if take(purges, object, standing == Standing::Answer) {
-                    taken.objects.push((place, object.id));
+                    if purges.iter().any(|purge| purge.takes_entry(object, glance)) {
+                        variants.push((place, Arc::clone(object), *glance));
+                    }
+                } else if take(purges, object, glance, standing == Standing::Answer) {
+                    taken.objects.push((place, glance.id()));
                 }
             }
             Entry::Varying(varying) => {
@@ -132,17 +134,16 @@ impl Memory {
                 }
             }
         });
-        for (place, object) in variants {
-            if take(purges, &object, self.is_found(place, &object)) {
-                taken.objects.push((place, object.id));
+        for (place, object, glance) in variants {
+            if take(purges, &object, &glance, self.is_found(place, &object)) {
+                taken.objects.push((place, glance.id()));
             }
         }
         taken
     }
 
     /// Shows every entry, each part of the store under its lock: what `see` does is short, and asks nothing
-    /// of the index. Nothing is copied, so that the processor waits for many objects' memory at once: one by
-    /// one, with a count of references each, the same takes four times as long.
+    /// of the index. Nothing is copied, and what a glance tells is not looked for in the object's own memory.
     fn walk(&self, see: impl FnMut(u64, &Entry)) {
         let see = RefCell::new(see);
         self.index.retain(|place, entry| {
@@ -203,28 +204,9 @@ impl Memory {
     }
 }
 
-/// What an object is to those who count answers.
-#[derive(PartialEq, Eq)]
-enum Standing {
-    /// It counts.
-    Answer,
-    /// It counts if it can be found.
-    Variant,
-    /// Its answer counts.
-    Encoding,
-}
-
-fn standing(object: &Object) -> Standing {
-    match object.encoding() {
-        Encoding::Identity if object.is_variant() => Standing::Variant,
-        Encoding::Identity => Standing::Answer,
-        _ => Standing::Encoding,
-    }
-}
-
 /// Does to an object what purges do, and counts it if it `counts`. True if it is to be freed.
-fn take(purges: &[Arc<Purge>], object: &Object, counts: bool) -> bool {
-    for purge in purges.iter().filter(|purge| purge.takes(object)) {
+fn take(purges: &[Arc<Purge>], object: &Object, glance: &Glance, counts: bool) -> bool {
+    for purge in purges.iter().filter(|purge| purge.takes_entry(object, glance)) {
         if counts {
             purge.taken.fetch_add(1, Ordering::AcqRel);
         }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::glance::Glance;
 use super::{Effect, Object, Selection, Ticket, Varying};
 use crate::cache::tags::Tag;
 
@@ -49,6 +50,15 @@ impl Purge {
 
     pub(super) fn takes(&self, object: &Object) -> bool {
         object.id <= self.id && self.selection.takes(object.key(), |tag| object.has_tag(tag))
+    }
+
+    /// The same, by a glance where that is enough.
+    pub(super) fn takes_entry(&self, object: &Object, glance: &Glance) -> bool {
+        glance.id() <= self.id
+            && match self.selection.takes_at_a_glance(glance) {
+                Some(takes) => takes,
+                None => self.takes(object),
+            }
     }
 
     pub(super) fn takes_mark(&self, varying: &Varying) -> bool {

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::glance::{Bears, Glance};
 use crate::cache::key::url_of;
-use crate::cache::tags::{Tag, TagFilter};
+use crate::cache::tags::Tag;
 
 /// What becomes of what is purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -63,9 +64,20 @@ impl Selection {
             || (!self.urls.is_empty() && self.urls.contains(url))
     }
 
-    /// False if it takes nothing with tags of this filter: neither its key nor its tags are looked at then.
-    pub(super) fn may_take(&self, filter: TagFilter) -> bool {
-        self.has_keys() || self.tags.iter().any(|tag| filter.may_hold(*tag))
+    /// The same of an object at a glance; nothing where it must be looked at.
+    pub(super) fn takes_at_a_glance(&self, glance: &Glance) -> Option<bool> {
+        if self.has_keys() {
+            return None;
+        }
+        let mut takes = Some(false);
+        for tag in &self.tags {
+            match glance.bears(*tag) {
+                Bears::Yes => return Some(true),
+                Bears::Maybe => takes = None,
+                Bears::No => {}
+            }
+        }
+        takes
     }
 
     /// True if some of it is told by URL.

@@ -81,6 +81,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         context: &mut Context<'_>,
     ) -> io::Result<Poll<Answer>> {
         if let Poll::Ready(answer) = coming.poll_answer(context) {
+            while let Some(lines) = coming.next_hint_before_answer() {
+                self.writer.push_hint(&lines);
+            }
             return Ok(Poll::Ready(answer));
         }
         while let Poll::Ready(lines) = coming.poll_hint(context) {

@@ -136,7 +136,9 @@ impl Writer {
             Fate::KeepAlive => {}
         }
         self.head.extend_from_slice(b"\r\n");
-        self.twin = twin;
+        if twin.is_some() {
+            self.twin = twin;
+        }
         if !(is_head || has_no_content) {
             match body {
                 Body::Empty => {}
@@ -176,7 +178,7 @@ impl Writer {
                 ready!(Pin::new(io).poll_flush(context))?;
                 self.is_blocked = false;
                 // Its descriptor may be wanted for others.
-                self.twin = None;
+                drop(self.twin.take());
                 return Poll::Ready(Ok(()));
             }
             self.is_blocked = true;

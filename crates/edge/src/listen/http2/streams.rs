@@ -241,18 +241,25 @@ impl<H: Handler> Streams<H> {
             Progress::Content(content) => content.wake(),
             Progress::Waiting(coming) => {
                 let mut context = task::Context::from_waker(&waker);
-                if let Poll::Ready(answer) = coming.poll_answer(&mut context) {
-                    return self.begin_answer(id, answer);
-                }
+                let answer = match coming.poll_answer(&mut context) {
+                    Poll::Ready(answer) => Some(answer),
+                    Poll::Pending => None,
+                };
                 // A client that takes nothing has no use for them.
                 if !self.output.is_full() {
-                    let hints = std::iter::from_fn(|| match coming.poll_hint(&mut context) {
-                        Poll::Ready(lines) => Some(lines),
-                        Poll::Pending => None,
+                    let hints = std::iter::from_fn(|| match &answer {
+                        Some(_) => coming.next_hint_before_answer(),
+                        None => match coming.poll_hint(&mut context) {
+                            Poll::Ready(lines) => Some(lines),
+                            Poll::Pending => None,
+                        },
                     });
                     for lines in hints.collect::<Vec<_>>() {
                         self.write_interim(id, StatusCode::EARLY_HINTS, &lines);
                     }
+                }
+                if let Some(answer) = answer {
+                    self.begin_answer(id, answer);
                 }
             }
         }
