@@ -247,6 +247,7 @@ impl Redis {
         hear: Arc<dyn Fn(Told) + Send + Sync>,
     ) -> RedisResult<MultiplexedConnection> {
         let target = &self.0.settings.target;
+        let ca_file = self.0.settings.ca_file.as_deref();
         // Sentinels are asked one after the other, then the server: each has its own time-out inside.
         let longest = self.0.settings.timeout * if target.is_by_sentinels() { 10 } else { 2 };
         if !self.0.is_old.load(Ordering::Relaxed) {
@@ -256,7 +257,9 @@ impl Redis {
                 }
                 Ok::<(), redis::aio::SendError>(())
             });
-            let made = clock::timeout(longest, target.open(ProtocolVersion::RESP3, &config)).await;
+            let made =
+                clock::timeout(longest, target.open(ProtocolVersion::RESP3, &config, ca_file))
+                    .await;
             match made.unwrap_or_else(|_| Err(too_late())) {
                 Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
                     self.0.is_old.store(true, Ordering::Relaxed);
@@ -264,7 +267,8 @@ impl Redis {
                 made => return made,
             }
         }
-        let made = clock::timeout(longest, target.open(ProtocolVersion::RESP2, &config)).await;
+        let made =
+            clock::timeout(longest, target.open(ProtocolVersion::RESP2, &config, ca_file)).await;
         made.unwrap_or_else(|_| Err(too_late()))
     }
 }

@@ -1,5 +1,6 @@
 //! How a server is reached, and for how long one waits for it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::target::{Target, UrlError};
@@ -30,6 +31,9 @@ pub struct Settings {
     pub pool_size: usize,
     /// Longest time that a caller waits for its turn. `REDIS_POOL_TIMEOUT`
     pub pool_timeout: Duration,
+    /// Certificates in PEM of the authorities that vouch for servers with TLS; those of the system if nobody
+    /// says. Read with each connection, so that a new one is taken without a restart. `REDIS_CA_FILE`
+    pub ca_file: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -42,6 +46,7 @@ impl Default for Settings {
             reconnect_delay_max: Duration::from_secs(5),
             pool_size: POOL_SIZE,
             pool_timeout: Duration::from_secs(6),
+            ca_file: None,
         }
     }
 }
@@ -114,6 +119,7 @@ impl Settings {
             reconnect_delay_max: seconds("REDIS_RECONNECT_DELAY_MAX", base.reconnect_delay_max)?,
             pool_size: number("REDIS_POOL_SIZE", 1, threads)?,
             pool_timeout: seconds("REDIS_POOL_TIMEOUT", base.pool_timeout)?,
+            ca_file: given("REDIS_CA_FILE").map(PathBuf::from),
         })
     }
 
@@ -167,11 +173,13 @@ mod tests {
             ("REDIS_RECONNECT_DELAY_MAX", "1"),
             ("RAILS_MAX_THREADS", "7"),
             ("REDIS_POOL_TIMEOUT", "9"),
+            ("REDIS_CA_FILE", "/etc/redis/ca.pem"),
         ]))
         .unwrap();
         assert_eq!(settings.timeout, Duration::from_millis(250));
         assert_eq!((settings.reconnect_attempts, settings.pool_size), (0, 7));
         assert_eq!(settings.pool_timeout, Duration::from_secs(9));
+        assert_eq!(settings.ca_file, Some(PathBuf::from("/etc/redis/ca.pem")));
         assert_eq!(settings.delay(0), Duration::from_millis(100));
         assert_eq!(settings.delay(2), Duration::from_millis(400));
         assert_eq!(settings.delay(60), Duration::from_secs(1));

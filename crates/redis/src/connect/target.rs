@@ -1,12 +1,13 @@
 //! Where a server is: one at an address, or whichever the Sentinels name.
 
 use std::fmt;
+use std::path::Path;
 
 use redis::aio::MultiplexedConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, RedisResult, TlsMode,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, RedisError, RedisResult, TlsCertificates, TlsMode,
 };
 
 /// Port of a Sentinel.
@@ -99,14 +100,21 @@ impl Target {
         &self,
         protocol: ProtocolVersion,
         config: &AsyncConnectionConfig,
+        ca_file: Option<&Path>,
     ) -> RedisResult<MultiplexedConnection> {
+        let authorities = ca_file.map(authorities).transpose()?;
         match way(&self.url).expect("it was read when it was made") {
             Way::Server(info) => {
                 let settings = info.redis_settings().clone().set_protocol(protocol);
-                let client = Client::open(info.set_redis_settings(settings))?;
+                let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+                let info = info.set_redis_settings(settings);
+                let client = match authorities.filter(|_| is_tls) {
+                    Some(authorities) => Client::build_with_tls(info, authorities)?,
+                    None => Client::open(info)?,
+                };
                 client.get_multiplexed_async_connection_with_config(config).await
             }
-            Way::Sentinels(it) => it.open(protocol, config).await,
+            Way::Sentinels(it) => it.open(protocol, config, authorities).await,
         }
     }
 }
@@ -116,6 +124,7 @@ impl Sentinels {
         self,
         protocol: ProtocolVersion,
         config: &AsyncConnectionConfig,
+        authorities: Option<TlsCertificates>,
     ) -> RedisResult<MultiplexedConnection> {
         let address = |(host, port)| {
             if self.is_tls {
@@ -133,6 +142,11 @@ impl Sentinels {
             builder = builder
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
                 .set_client_to_sentinel_tls_mode(TlsMode::Secure);
+            if let Some(authorities) = authorities {
+                builder = builder
+                    .set_client_to_redis_certificates(authorities.clone())
+                    .set_client_to_sentinel_certificates(authorities);
+            }
         }
         if let Some(user) = self.user {
             builder = builder.set_client_to_redis_username(user);
@@ -142,6 +156,15 @@ impl Sentinels {
         }
         builder.build()?.get_async_connection_with_config(config).await
     }
+}
+
+fn authorities(file: &Path) -> RedisResult<TlsCertificates> {
+    let failed = |error: std::io::Error| {
+        let detail = format!("`{}`: {error}", file.display());
+        RedisError::from((ErrorKind::InvalidClientConfig, "the authorities cannot be read", detail))
+    };
+    let root_cert = Some(std::fs::read(file).map_err(failed)?);
+    Ok(TlsCertificates { client_tls: None, root_cert })
 }
 
 /// Without the password.
