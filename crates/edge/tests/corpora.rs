@@ -29,6 +29,7 @@ fn every_law_has_a_fuzz_target_and_every_target_a_law() {
     let mut targets: Vec<String> = fs::read_dir(folder)
         .expect("the folder is readable")
         .map(|file| file.expect("an entry").path())
+        .filter(|path| fs::read_to_string(path).expect("it is text").contains("../laws/mod.rs"))
         .map(|path| path.file_stem().expect("a name").to_string_lossy().into_owned())
         .collect();
     let mut laws: Vec<&str> = laws::ALL.iter().map(|(name, _)| *name).collect();

@@ -36,6 +36,11 @@ impl<'a> Fields<'a> {
         self.0.iter().rev().find(|(it, _)| it == name).map(|(_, text)| &**text)
     }
 
+    /// Names of the fields, in the order in which they stand there.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Sets a field to this JSON, where it stood, or at the end.
     pub fn set(&mut self, name: &'a str, json: impl Into<Cow<'a, str>>) {
         let json = json.into();
