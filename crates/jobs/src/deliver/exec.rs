@@ -6,7 +6,8 @@
 //! | 65 (`EX_DATAERR`) | is dead: it will never be understood |
 //! | 75 (`EX_TEMPFAIL`), any other, a signal | failed; tried again as it says itself |
 //!
-//! What the command writes to its standard error is the message of the failure, its last part if it is long.
+//! What the command writes to its standard error is the message of the failure, its last part if it is long, and
+//! line by line its backtrace if the job wants one.
 
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -169,5 +170,7 @@ fn judge(status: ExitStatus, words: &str) -> Result<(), Failure> {
     let message = if words.is_empty() { status.to_string() } else { words.to_owned() };
     let is_nonsense = status.code() == Some(EX_DATAERR);
     let verdict = if is_nonsense { Verdict::Kill } else { Verdict::Retry };
-    Err(Failure::new(class, message).then(verdict))
+    let mut failure = Failure::new(class, message).then(verdict);
+    failure.backtrace = words.lines().map(str::to_owned).collect();
+    Err(failure)
 }

@@ -45,7 +45,8 @@ const DEADLINE: HeaderName = HeaderName::from_static("forebay-job-deadline");
 
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of an answer that tells of a failure, so much is kept as its message; the rest is read away.
+/// Of an answer that tells of a failure, so much is kept as its message, and line by line as its backtrace if
+/// the job wants one; the rest is read away.
 const MESSAGE_BYTES: usize = 2_048;
 /// Longest answer that is read: what goes on is cut, and the connection with it.
 const MOST_BYTES: usize = 1 << 20;
@@ -250,7 +251,8 @@ fn judge(status: StatusCode, fields: &HeaderMap, text: &str) -> Result<(), Failu
     } else {
         format!("the application answered {status}: {text}")
     };
-    let failure = Failure::new(format!("HTTP {}", status.as_u16()), message);
+    let mut failure = Failure::new(format!("HTTP {}", status.as_u16()), message);
+    failure.backtrace = text.lines().map(str::to_owned).collect();
     let said = fields.get(JOB).and_then(|value| value.to_str().ok()).map(str::trim);
     Err(failure.then(match said {
         Some("discard") => Verdict::Discard,

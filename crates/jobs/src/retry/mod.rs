@@ -241,6 +241,7 @@ fn failed(job: &Job, queue: &str, failure: &Failure, form: Form, now: Moment) ->
     let message: String = failure.message.chars().take(MAX_MESSAGE_CHARS).collect();
     let lines = match job.backtrace() {
         Backtrace::None => None,
+        Backtrace::Lines(_) if failure.backtrace.is_empty() => None,
         Backtrace::Lines(lines) => compressed(&failure.backtrace, lines),
     };
     fields.set_text("queue", job.retry_queue().unwrap_or(queue));
@@ -253,8 +254,10 @@ fn failed(job: &Job, queue: &str, failure: &Failure, form: Form, now: Moment) ->
         fields.set("retried_at", stamp);
         fields.set("retry_count", job.failures().to_string());
     }
-    if let Some(lines) = &lines {
-        fields.set_text("error_backtrace", lines);
+    match &lines {
+        Some(lines) => fields.set_text("error_backtrace", lines),
+        // That of another failure would mislead.
+        None => fields.remove("error_backtrace"),
     }
     fields.write()
 }
