@@ -1,6 +1,7 @@
 //! What the dead leave behind: leases, parked jobs of classes that go on, marks of jobs long gone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use forebay_redis::connect::Again;
 use forebay_redis::{Value, cmd, pipe};
@@ -10,6 +11,10 @@ use super::reply::{bytes, count, entries, list, texts};
 use super::turn::{micros, split};
 use super::{RedisStore, keys};
 use crate::job::id_of;
+
+/// By how much the clocks of those who push may differ. A mark that is taken for void too soon lets a removed job
+/// run.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(3_600);
 
 /// One lease of the dead: its name, its token, its queue.
 type Left = (String, Token, Arc<str>);
@@ -127,12 +132,12 @@ impl RedisStore {
         }
         let mut marked = pipe();
         for name in &queues {
-            marked.cmd("EXISTS").arg(keys::gone(name)).cmd("EXISTS").arg(keys::queue(name));
+            marked.cmd("EXISTS").arg(keys::gone(name));
         }
         let answers = self.pipe(&marked).await?;
-        for (name, both) in queues.iter().zip(answers.chunks(2)) {
-            // Marks of an empty queue mark nothing.
-            if both == [Value::Int(1), Value::Int(0)] {
+        for (name, is_marked) in queues.iter().zip(answers) {
+            // Marks of an empty queue mark nothing, nor do those of jobs that others took.
+            if is_marked == Value::Int(1) && self.are_marks_void(name, CLOCKS_DIFFER).await? {
                 over.cmd("UNLINK").arg(keys::gone(name));
             }
         }

@@ -1,16 +1,19 @@
 //! Numbers, pages and processes: what is shown. Numbers cost as much as there are queues and processes, and
 //! nothing more because a queue is deep.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use forebay_redis::connect::Again;
 use forebay_redis::{Pipeline, Value, cmd, pipe};
+use serde_json::value::RawValue;
 
 use super::super::{
     Beat, Counts, Entry, From, Owner, Process, QueueView, Room, Set, Signal, StoreError,
 };
 use super::reply::{bytes, count, entries, list, number, score, strange, text, texts};
 use super::{RedisStore, keys};
-use crate::job::id_of;
+use crate::job::{Job, id_of};
 use crate::time::Moment;
 
 /// Entries that one look of a search takes.
@@ -60,8 +63,32 @@ impl RedisStore {
             calls.cmd("LLEN").arg(keys::queue(name)).cmd("HLEN").arg(keys::gone(name));
         });
         let answers = self.all(calls).await?;
-        let depth = |both: &[Value]| count(both.first()).saturating_sub(count(both.get(1)));
-        Ok(answers.chunks(2).map(depth).collect())
+        let mut depths = Vec::with_capacity(queues.len());
+        for (name, both) in queues.iter().zip(answers.chunks(2)) {
+            let (jobs, marks) = (count(both.first()), count(both.get(1)));
+            let is_void = marks > 0 && self.are_marks_void(name, Duration::ZERO).await?;
+            // One of them says when the last was made.
+            let gone = if is_void { 0 } else { marks.saturating_sub(1) };
+            depths.push(jobs.saturating_sub(gone));
+        }
+        Ok(depths)
+    }
+
+    /// True if all that waits in a queue came after its last mark, by so much: Ruby ran, deleted or emptied away what
+    /// was marked, and knows nothing of marks.
+    pub(super) async fn are_marks_void(
+        &self,
+        queue: &str,
+        by: Duration,
+    ) -> Result<bool, StoreError> {
+        let mut calls = pipe();
+        calls.cmd("LINDEX").arg(keys::queue(queue)).arg(-1);
+        calls.cmd("HGET").arg(keys::gone(queue)).arg("");
+        let mut answers = self.pipe(&calls).await?.into_iter();
+        let Some(oldest) = answers.next().and_then(bytes) else { return Ok(true) };
+        let marked = answers.next().as_ref().and_then(number).map(Moment::from_micros);
+        let waits_since = Job::parse(oldest).ok().and_then(|job| job.enqueued_at());
+        Ok(marked.zip(waits_since).is_some_and(|(marked, since)| marked.after(by) < since))
     }
 
     pub(super) async fn show_queues(&self) -> Result<Vec<QueueView>, StoreError> {
@@ -170,8 +197,11 @@ impl RedisStore {
             call.arg(if beat.is_quiet { "true" } else { "false" }).arg(beat.rss_kb);
             call.arg(beat.processed).arg(beat.failed);
             for work in beat.work {
-                // The payload as a text, whatever it is: so every version of Sidekiq reads it.
-                let payload = String::from_utf8_lossy(&work.payload);
+                // The payload as a text: so every version of Sidekiq reads it. Of what is no JSON they can make
+                // nothing, and would show no job at all.
+                let is_json = serde_json::from_slice::<&RawValue>(&work.payload).is_ok();
+                let payload =
+                    if is_json { String::from_utf8_lossy(&work.payload) } else { "{}".into() };
                 let since = work.since.as_micros() / 1_000_000;
                 let record = serde_json::json!({
                     "queue": &*work.queue, "payload": payload, "run_at": since,

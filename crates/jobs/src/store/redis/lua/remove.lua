@@ -6,4 +6,8 @@ if now == 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
-return redis.call('HSETNX', KEYS[2], ARGV[2], string.format('%.0f', now))
+local at = string.format('%.0f', now)
+if redis.call('HSETNX', KEYS[2], ARGV[2], at) == 0 then return 0 end
+-- When the last mark was made: once all that waits is younger, every mark is of a job that others took.
+redis.call('HSET', KEYS[2], '', at)
+return 1

@@ -5,4 +5,5 @@ for at = 1, #ARGV, 2 do
   if is_gone == 1 then redis.call('HDEL', KEYS[1], ARGV[at + 1]) end
   out[#out + 1] = is_gone
 end
+if redis.call('HLEN', KEYS[2]) == redis.call('HEXISTS', KEYS[2], '') then redis.call('UNLINK', KEYS[2]) end
 return out

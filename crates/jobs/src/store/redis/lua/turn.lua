@@ -27,6 +27,8 @@ while ARGV[at] do
       died = died or a == KEYS[4]
     elseif kind == 'back' then
       redis.call('RPUSH', 'queue:' .. a, job)
+      -- Ruby forgets the name of a queue that it empties, and a queue without a name is seen by nobody.
+      redis.call('SADD', 'queues', a)
     elseif kind == 'park' then
       -- Resumed meanwhile: nobody would bring it back.
       if redis.call('SISMEMBER', 'fb:paused', a) == 1 then
@@ -34,6 +36,7 @@ while ARGV[at] do
         redis.call('SADD', 'fb:parks', b)
       else
         redis.call('RPUSH', 'queue:' .. c, job)
+        redis.call('SADD', 'queues', c)
       end
     end
     local lock = ARGV[at + 5]
