@@ -84,7 +84,7 @@ pub(crate) struct Push {
     #[arg(value_name = "CLASS")]
     pub(crate) class: String,
     /// Arguments, each as JSON
-    #[arg(value_name = "ARG")]
+    #[arg(value_name = "ARG", allow_negative_numbers = true)]
     pub(crate) args: Vec<String>,
     /// What they have in common.
     #[command(flatten)]

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use forebay_jobs::job::{DEFAULT_RETRIES, Retry};
 use forebay_jobs::push::{Client, Outcome, PushError, Pushing, Unique};
 use forebay_jobs::time::Moment;
+use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use super::args::{Bulk, Common, Push};
@@ -19,20 +20,40 @@ const LONGEST_LINE: usize = 16 << 20;
 
 /// Pushes one job.
 pub(super) async fn one(asked: &Push) -> Result<ExitCode, Problem> {
-    let args: Result<Vec<Json>, Problem> = asked.args.iter().map(|arg| parsed(arg)).collect();
+    let args: Result<Vec<Argument>, Problem> = asked.args.iter().map(|arg| parsed(arg)).collect();
     let args = args?;
     let client = Client::new(store::open(&asked.at.store).await?);
-    let pushing = told(client.push_raw(&asked.class, &Json::from(args)), &asked.common)?;
+    let pushing = told(client.push_raw(&asked.class, &args), &asked.common)?;
     let outcome = pushing.await.map_err(not_pushed)?;
     Ok(tell(asked.at.json, &outcome))
 }
 
-fn parsed(arg: &str) -> Result<Json, Problem> {
-    serde_json::from_str(arg).map_err(|error| {
+/// JSON as it is stored.
+type Argument = Box<RawValue>;
+
+fn parsed(arg: &str) -> Result<Argument, Problem> {
+    serde_json::from_str(arg).and_then(as_ruby_writes).map_err(|error| {
         Problem::new(format!("the argument `{arg}` is no JSON"))
             .because(error)
             .hint(format!("a text has quotes of its own: '\"{}\"'", arg.replace('"', "")))
     })
+}
+
+/// Without spaces and needless escapes: Ruby's API finds a job by what it would have written itself. Numbers and the order
+/// of keys stay: what a float cannot hold is the application's to read.
+fn as_ruby_writes(json: &RawValue) -> serde_json::Result<Argument> {
+    let mut written = String::with_capacity(json.get().len());
+    let mut left = json.get();
+    while let Some(start) = left.find('"') {
+        let (before, text) = left.split_at(start);
+        written.extend(before.chars().filter(|it| !it.is_ascii_whitespace()));
+        let mut texts = serde_json::Deserializer::from_str(text).into_iter::<String>();
+        let read = texts.next().transpose()?.unwrap_or_default();
+        written.push_str(&Json::from(read).to_string());
+        left = text.get(texts.byte_offset()..).unwrap_or_default();
+    }
+    written.extend(left.chars().filter(|it| !it.is_ascii_whitespace()));
+    RawValue::from_string(written)
 }
 
 fn told<'c, K>(pushing: Pushing<'c, K>, common: &Common) -> Result<Pushing<'c, K>, Problem> {
@@ -71,7 +92,7 @@ fn told<'c, K>(pushing: Pushing<'c, K>, common: &Common) -> Result<Pushing<'c, K
 pub(super) async fn bulk(asked: &Bulk) -> Result<ExitCode, Problem> {
     let client = Client::new(store::open(&asked.at.store).await?);
     let (mut line, mut number, mut pushed, mut refused) = (String::new(), 0_u64, 0_u64, 0_u64);
-    let mut slice: Vec<Json> = Vec::new();
+    let mut slice: Vec<Argument> = Vec::new();
     let mut input = std::io::stdin().lock();
     loop {
         line.clear();
@@ -105,8 +126,8 @@ pub(super) async fn bulk(asked: &Bulk) -> Result<ExitCode, Problem> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn args_of(line: &str, number: u64, pushed: u64) -> Result<Json, Problem> {
-    let parsed = serde_json::from_str::<Json>(line);
+fn args_of(line: &str, number: u64, pushed: u64) -> Result<Argument, Problem> {
+    let parsed = serde_json::from_str(line).and_then(as_ruby_writes);
     let problem = |why: String| {
         Problem::new(format!(
             "line {number} is no list of arguments: {why}; {pushed} jobs before it were pushed"
@@ -114,7 +135,7 @@ fn args_of(line: &str, number: u64, pushed: u64) -> Result<Json, Problem> {
         .hint("a line a job, such as `[7, \"text\"]`")
     };
     match parsed {
-        Ok(args @ Json::Array(_)) => Ok(args),
+        Ok(args) if args.get().starts_with('[') => Ok(args),
         Ok(_) => Err(problem("it is no list".into())),
         Err(error) => Err(problem(error.to_string())),
     }
@@ -141,4 +162,27 @@ fn tell(as_json: bool, outcome: &Outcome) -> ExitCode {
     };
     report::data(&if as_json { format!("{answer:#}\n") } else { format!("{text}\n") });
     code
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_written_as_ruby_writes_them_and_no_number_is_changed() {
+        for (said, written) in [
+            (
+                r#" { "b" : [ 1.50 , 123456789012345678901234567890 ], "a" : "x y\"" } "#,
+                r#"{"b":[1.50,123456789012345678901234567890],"a":"x y\""}"#,
+            ),
+            (r#""\u00e9\/\u001f""#, r#""é/\u001f""#),
+            ("-0.5", "-0.5"),
+            (r#""""#, r#""""#),
+        ] {
+            assert_eq!(parsed(said).map_err(|_| ()).unwrap().get(), written);
+        }
+        for wrong in ["x", "", "1 2", "[1"] {
+            assert!(parsed(wrong).is_err(), "{wrong}");
+        }
+    }
 }
