@@ -81,7 +81,8 @@ fn problems_of(find: impl Fn(&Document, &mut dyn FnMut(String))) {
 }
 
 fn section(name: &str) -> Option<&'static Section> {
-    SECTIONS.into_iter().find(|section| section.name == name)
+    let mut all = SECTIONS.iter().chain(&crate::jobs::reference::SECTIONS);
+    all.find(|section| section.name == name).copied()
 }
 
 fn has_key(section: &Section, key: &str) -> bool {

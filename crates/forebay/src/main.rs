@@ -4,6 +4,7 @@ mod admin;
 mod cli;
 mod client;
 mod descriptors;
+mod jobs;
 mod otel;
 mod reference;
 mod reload;

@@ -17,6 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::admin::Desk;
+use crate::jobs::Jobs;
 use crate::report::{self, Problem};
 use crate::run::start_problem;
 use crate::systemd::Manager;
@@ -25,7 +26,7 @@ use crate::systemd::Manager;
 const NICENESS: i32 = 15;
 
 /// Reads the settings anew.
-pub(crate) type Reread = Box<dyn Fn() -> Result<Config, Problem> + Send + Sync>;
+pub(crate) type Reread = Box<dyn Fn() -> Result<(Config, Option<Jobs>), Problem> + Send + Sync>;
 
 /// What was done, or why nothing was, in a sentence.
 type Said = Result<String, String>;
@@ -94,7 +95,7 @@ impl Reloader {
 
 impl Work {
     fn reload(&self, desk: &Arc<Desk>, runtime: &Handle) -> Said {
-        let config = (self.reread)().map_err(|problem| problem.sentence())?;
+        let (config, _jobs) = (self.reread)().map_err(|problem| problem.sentence())?;
         let routes = config.routes.len();
         let before = self.edge.snapshot();
         let refused = |error| start_problem(&error).sentence();

@@ -17,6 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::admin::{Admin, Desk};
 use crate::descriptors;
+use crate::jobs::Jobs;
 use crate::reload::{Reloader, Reread, Work};
 use crate::report::{self, Problem};
 use crate::systemd::{self, Beats, Manager};
@@ -31,6 +32,8 @@ pub(crate) type Ready = Box<dyn FnOnce(&Arc<Edge>, &str) + Send>;
 pub(crate) struct Plan {
     /// The settings.
     pub(crate) config: Config,
+    /// Those of jobs.
+    pub(crate) jobs: Option<Jobs>,
     /// How to read them again.
     pub(crate) reread: Reread,
     /// An application to start and watch.

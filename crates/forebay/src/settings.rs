@@ -6,12 +6,15 @@ use std::io::{self, Read};
 use std::net::{Ipv6Addr, UdpSocket};
 use std::path::Path;
 
+use forebay_edge::config::Config;
 use forebay_edge::config::file::{
-    self, FLAG_ORIGIN, Layer, Loaded, Machine, Problem, Problems, Source,
+    self, FLAG_ORIGIN, Layer, Machine, Problem, Problems, Source, Value,
 };
 use serde_json::{Value as Json, json};
 
 use crate::cli::Settings;
+use crate::jobs::config::{self, Around};
+use crate::jobs::{self, Jobs};
 use crate::otel;
 
 /// A config file, a certificate or an error page above this size is a mistake.
@@ -20,6 +23,17 @@ const MOST_BYTES: u64 = 16 << 20;
 /// Why there is no config: what is wrong, one after the other, each with its place and what to do.
 #[derive(Debug)]
 pub(crate) struct Trouble(Vec<Problem>);
+
+/// Settings that passed every check.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The edge's.
+    pub(crate) config: Config,
+    /// Those of jobs, if the file speaks of them.
+    pub(crate) jobs: Option<Jobs>,
+    /// Each value with its origin.
+    pub(crate) values: Vec<Value>,
+}
 
 /// Reads everything and checks it whole. `app` is the port of the application that `forebay run -- CMD`
 /// starts. What is wrong with variables that are not ours is told and ignored.
@@ -42,18 +56,30 @@ pub(crate) fn check(settings: &Settings, app: Option<u16>) -> Result<Loaded, Tro
 
 fn read_all(settings: &Settings, app: Option<u16>) -> Result<(Loaded, Vec<Problem>), Trouble> {
     let mut layers = layers(settings, app)?;
+    let mut around = Around::read();
+    layers.extend(around.layers());
     if let Some(path) = &settings.config {
         let text = read_config(path)?;
         layers.push(Layer { source: Source::File(path.display().to_string()), text });
     }
     let folder = settings.config.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));
     let machine = Machine { read: &read, is_folder: &Path::is_dir, folder, has_ipv6: has_ipv6() };
-    let mut loaded =
-        file::read(&layers, &machine).map_err(|Problems(problems)| Trouble(problems))?;
+    let read = file::read_with(&layers, &machine, &jobs::reference::SECTIONS, |reader| {
+        around.of_file(reader)
+    });
+    let (file::Loaded { config, values }, jobs) =
+        read.map_err(|Problems(problems)| Trouble(problems))?;
+    let mut loaded = Loaded { config, jobs, values };
     let (otlp, ignored) = otel::of_process();
     loaded.config.otlp = otlp;
     check_the_application_is_used(settings, app, &loaded)?;
     Ok((loaded, ignored))
+}
+
+/// The settings of jobs for verbs that need nothing else: of what the file says besides, nothing is checked.
+pub(crate) fn jobs(store: Option<&str>, config: Option<&Path>) -> Result<Jobs, Trouble> {
+    let file = config.map(|path| Ok((path, read_config(path)?))).transpose()?;
+    config::for_verbs(store, file.as_ref(), &read).map_err(|Problems(problems)| Trouble(problems))
 }
 
 /// Each flag is a layer of one key, flags before variables.

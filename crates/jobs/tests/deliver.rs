@@ -18,6 +18,8 @@ use forebay_jobs::store::{Counts, Entry, From, Retention, Set, Store};
 use forebay_jobs::testing;
 use forebay_jobs::time::{Clock, Moment};
 use forebay_jobs::worker::Worker;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 const NOW: Moment = Moment::from_micros(1_795_436_000_000_000);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -63,7 +65,9 @@ impl Application {
     fn handler(&self, deadline: Duration) -> Deliveries {
         let url = format!("http://127.0.0.1:{}/jobs?a=1", self.port).parse().expect("an address");
         let secret = Some(Secret::parse(SECRET).expect("a secret"));
-        Deliveries::new(Settings { url, secret, deadline, tls: None }).expect("a good address")
+        let fields = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("Bearer x"))]);
+        Deliveries::new(Settings { url, secret, deadline, fields, tls: None })
+            .expect("a good address")
     }
 
     fn seen(&self) -> Vec<Request> {
@@ -179,6 +183,7 @@ fn a_job_arrives_byte_for_byte_and_signed() {
         assert_eq!(request.field("forebay-job-attempt"), Some("1"));
         assert_eq!(request.field("forebay-job-deadline"), Some("60"));
         assert_eq!(request.field("content-type"), Some("application/json"));
+        assert_eq!(request.field("authorization"), Some("Bearer x"));
         let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         assert_eq!(request.field("traceparent"), Some(trace));
         let timestamp = request.field("webhook-timestamp").expect("a time");
@@ -306,9 +311,10 @@ fn connections_are_used_again_and_made_anew() {
 
 #[test]
 fn addresses_that_lead_nowhere_are_refused() {
-    for url in ["/jobs", "ftp://a/", "https://a.example/"] {
+    for url in ["/jobs", "ftp://a/", "https://a.example/", "http://user:word@a.example/"] {
         let url = url.parse().expect("it is one");
-        let settings = Settings { url, secret: None, deadline: MINUTE, tls: None };
+        let fields = HeaderMap::new();
+        let settings = Settings { url, secret: None, deadline: MINUTE, fields, tls: None };
         assert!(Deliveries::new(settings).is_err());
     }
 }

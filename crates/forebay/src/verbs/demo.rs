@@ -61,7 +61,8 @@ pub(crate) fn run(asked: &Demo) -> Result<ExitCode, Problem> {
     let traffic_stop = stop.clone();
     let outcome = run::run(Plan {
         config: load()?,
-        reread: Box::new(load),
+        jobs: None,
+        reread: Box::new(move || load().map(|config| (config, None))),
         child: None,
         ready: Box::new(move |edge, admin| {
             // Set once, here.

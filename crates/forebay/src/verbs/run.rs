@@ -15,11 +15,13 @@ pub(crate) fn run(asked: Run) -> Result<ExitCode, Problem> {
     let loaded = settings::load(&asked.settings, port).map_err(|t| Problem::complete(&t))?;
     let again = asked.settings;
     let reread = move || {
-        settings::load(&again, port).map(|loaded| loaded.config).map_err(|t| Problem::complete(&t))
+        let loaded = settings::load(&again, port);
+        loaded.map(|it| (it.config, it.jobs)).map_err(|t| Problem::complete(&t))
     };
     let command = asked.command;
     run::run(Plan {
         config: loaded.config,
+        jobs: loaded.jobs,
         reread: Box::new(reread),
         child: port.map(|port| Wrapped { command, port }),
         ready: Box::new(|edge, admin| {

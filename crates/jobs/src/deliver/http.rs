@@ -68,7 +68,10 @@ pub struct Settings {
     pub secret: Option<Secret>,
     /// How long one delivery may take.
     pub deadline: Duration,
-    /// What a server with `https` is checked against; without it only `http` is spoken.
+    /// Fields that go with each delivery, such as `authorization`; those that we set ourselves win.
+    pub fields: HeaderMap,
+    /// What a server with `https` is checked against, see [`trust`](super::trust); without it only `http` is
+    /// spoken.
     pub tls: Option<Arc<rustls::ClientConfig>>,
 }
 
@@ -101,6 +104,10 @@ impl Deliveries {
     pub fn new(settings: Settings) -> Result<Deliveries, BadUrl> {
         let bad = || BadUrl(settings.url.to_string());
         let authority = settings.url.authority().ok_or_else(bad)?;
+        // A password in it would be sent as part of `Host`; there is a field for that.
+        if authority.as_str().contains('@') {
+            return Err(bad());
+        }
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let (port, name) = match settings.url.scheme_str() {
             Some("http") => (80, None),
@@ -154,6 +161,7 @@ impl Deliveries {
         let path = self.settings.url.path_and_query().map_or("/", |path| path.as_str());
         let mut request = Request::post(path).body(Full::new(job.bytes().clone()))?;
         let fields = request.headers_mut();
+        fields.clone_from(&self.settings.fields);
         fields.insert(HOST, self.authority.named.clone());
         fields.insert(USER_AGENT, HeaderValue::from_static(OUR_NAME));
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

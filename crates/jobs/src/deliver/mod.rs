@@ -7,5 +7,7 @@
 pub mod exec;
 pub mod http;
 mod sign;
+mod tls;
 
-pub use self::sign::Secret;
+pub use self::sign::{BadSecret, Secret};
+pub use self::tls::{BadAuthorities, trust};

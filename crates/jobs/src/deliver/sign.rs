@@ -14,7 +14,9 @@ use hmac_sha256::HMAC;
 /// let secret = Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
 /// assert_eq!(format!("{secret:?}"), "Secret");
 /// ```
-#[derive(Clone)]
+///
+/// Two are compared only to see whether settings have changed.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Box<[u8]>);
 
 /// What cannot be a secret.

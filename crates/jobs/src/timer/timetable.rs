@@ -30,7 +30,7 @@ const PAUSED: &str = "paused";
 /// # let _ = report;
 /// # Ok::<(), forebay_jobs::timer::CronError>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timetable {
     name: Arc<str>,
     cron: Cron,

@@ -35,11 +35,13 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-pub use problem::{Problem, Problems};
+pub use problem::{Problem, Problems, Wrong, suggest};
+pub use reader::{Entry, Given, Reader, Section};
 pub use routes::FLAG_ORIGIN;
+pub use setting::{Positive, Setting, text, within, word, written};
 
 use super::Config;
-use reader::Reader;
+use reference::Section as Doc;
 
 /// Where a layer comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,41 +112,72 @@ pub enum SetBy {
 
 /// Reads and checks all layers; the first one that has a key decides on it.
 pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems> {
+    read_with(layers, machine, &[], |_| ()).map(|(loaded, ())| loaded)
+}
+
+/// The same for a file that speaks of others' rooms too: their sections, and what reads these.
+pub fn read_with<T>(
+    layers: &[Layer],
+    machine: &Machine<'_>,
+    beside: &[&'static Doc],
+    also: impl FnOnce(&mut Reader<'_>) -> T,
+) -> Result<(Loaded, T), Problems> {
     let documents = reader::parse(layers)?;
     let mut reader = Reader::new(&documents, machine);
-    reader.check_sections();
-    let listen = rooms::listen(&mut reader);
-    let acme = acme::read(&mut reader, &listen.listeners);
-    let admit = rooms::admit(&mut reader);
-    let maintenance = maintenance::read(&mut reader);
-    let geo = geo::read(&mut reader);
-    let cache = rooms::cache(&mut reader);
-    let purge = purge::read(&mut reader);
-    let compress = rooms::compress(&mut reader);
-    let log = rooms::log(&mut reader);
-    let statsd = statsd::read(&mut reader);
-    let admin = rooms::admin(&mut reader);
-    let policies = policies::read(&mut reader);
-    let rates = rates::read(&mut reader);
-    let origins = origins::read(&mut reader);
-    let forward_auths = forward_auth::read(&mut reader, &origins);
+    reader.check_sections(beside);
+    let config = config(&mut reader);
+    let also = also(&mut reader);
+    let (problems, values) = reader.finish();
+    if problems.is_empty() {
+        Ok((Loaded { config, values }, also))
+    } else {
+        Err(Problems(problems))
+    }
+}
+
+/// Reads others' sections alone. What is wrong elsewhere in the file is not looked at: whoever wants these
+/// need not be able to read the certificates of the edge. With each value that was read, as in [`Loaded`].
+pub fn read_only<T>(
+    layers: &[Layer],
+    machine: &Machine<'_>,
+    these: impl FnOnce(&mut Reader<'_>) -> T,
+) -> Result<(T, Vec<Value>), Problems> {
+    let documents = reader::parse(layers)?;
+    let mut reader = Reader::new(&documents, machine);
+    let read = these(&mut reader);
+    let (problems, values) = reader.finish();
+    if problems.is_empty() { Ok((read, values)) } else { Err(Problems(problems)) }
+}
+
+fn config(reader: &mut Reader<'_>) -> Config {
+    let listen = rooms::listen(reader);
+    let acme = acme::read(reader, &listen.listeners);
+    let admit = rooms::admit(reader);
+    let maintenance = maintenance::read(reader);
+    let geo = geo::read(reader);
+    let cache = rooms::cache(reader);
+    let purge = purge::read(reader);
+    let compress = rooms::compress(reader);
+    let log = rooms::log(reader);
+    let statsd = statsd::read(reader);
+    let admin = rooms::admin(reader);
+    let policies = policies::read(reader);
+    let rates = rates::read(reader);
+    let origins = origins::read(reader);
+    let forward_auths = forward_auth::read(reader, &origins);
     let known = routes::Known {
         policies: &policies,
         rates: &rates,
         forward_auths: &forward_auths,
         origins: &origins,
     };
-    let routes = routes::read(&mut reader, &known);
-    rates::check_used(&mut reader, &rates, &routes);
-    forward_auth::check_used(&mut reader, &forward_auths, &routes);
-    geo::check_used(&mut reader, &geo, &routes);
-    let (problems, values) = reader.finish();
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
+    let routes = routes::read(reader, &known);
+    rates::check_used(reader, &rates, &routes);
+    forward_auth::check_used(reader, &forward_auths, &routes);
+    geo::check_used(reader, &geo, &routes);
     let rates = rates.into_values().collect();
     let forward_auths = forward_auths.into_values().collect();
-    let config = Config {
+    Config {
         listen,
         acme,
         admit,
@@ -161,8 +194,7 @@ pub fn read(layers: &[Layer], machine: &Machine<'_>) -> Result<Loaded, Problems>
         otlp: None,
         statsd,
         admin,
-    };
-    Ok(Loaded { config, values })
+    }
 }
 
 impl fmt::Display for SetBy {

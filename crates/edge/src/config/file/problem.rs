@@ -48,7 +48,7 @@ impl std::error::Error for Problems {}
 
 /// What is wrong with one value; the reader adds place and key.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub struct Wrong {
     /// Follows the key: ``is not a duration: `10` ``.
     pub(super) text: String,
     /// What to do.
@@ -60,16 +60,21 @@ pub(super) struct Wrong {
 }
 
 impl Wrong {
-    pub(super) fn new(text: impl Into<String>) -> Wrong {
+    /// This is wrong.
+    pub fn new(text: impl Into<String>) -> Wrong {
         Wrong { text: text.into(), hint: None, at: None, more: Vec::new() }
     }
 
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Wrong {
+    /// What to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Wrong {
         self.hint = Some(hint.into());
         self
     }
 
-    pub(super) fn at(mut self, at: usize) -> Wrong {
+    /// Where in the text, if narrower than the value. What was said first stays.
+    #[must_use]
+    pub fn at(mut self, at: usize) -> Wrong {
         self.at = self.at.or(Some(at));
         self
     }
@@ -111,7 +116,7 @@ impl Lines {
 }
 
 /// ``did you mean `x`?`` if one of `known` is near, else all of them.
-pub(super) fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
+pub fn suggest<'a>(word: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let near = known.clone().map(|k| (distance(word, k), k)).min();
     match near {
         Some((far, k)) if far <= 1 + word.len() / 4 => format!("did you mean `{k}`?"),

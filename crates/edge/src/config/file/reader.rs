@@ -27,15 +27,15 @@ pub(super) struct Table<'t> {
 }
 
 /// A section: the tables that speak about it, the strongest first.
-pub(super) struct Section<'t> {
+pub struct Section<'t> {
     doc: &'static Doc,
     /// `listen`, `route.NAME`.
-    pub(super) path: String,
+    pub path: String,
     tables: Vec<Table<'t>>,
 }
 
 /// Reads sections.
-pub(super) struct Reader<'t> {
+pub struct Reader<'t> {
     documents: &'t [Document<'t>],
     pub(super) machine: &'t Machine<'t>,
     /// With layer and byte, so that they can be told in the order of the text.
@@ -45,9 +45,10 @@ pub(super) struct Reader<'t> {
 
 /// A value as it was written.
 #[derive(Clone, Copy)]
-pub(super) struct Given<'t> {
+pub struct Given<'t> {
     document: &'t Document<'t>,
-    pub(super) value: &'t Spanned<DeValue<'t>>,
+    /// The value.
+    pub value: &'t Spanned<DeValue<'t>>,
 }
 
 /// Parses every layer; syntax errors are reported alone, what follows from them would be noise.
@@ -79,13 +80,14 @@ impl<'t> Reader<'t> {
     }
 
     /// True while nothing is wrong: what only follows from another problem would be noise.
-    pub(super) fn is_clean(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// Complains about sections that are none.
-    pub(super) fn check_sections(&mut self) {
-        let names = SECTIONS.iter().map(|s| s.name).filter(|name| !name.contains('.'));
+    /// Complains about sections that are none: neither ours nor among those `beside` ours.
+    pub(super) fn check_sections(&mut self, beside: &[&'static Doc]) {
+        let all = SECTIONS.iter().chain(beside);
+        let names = all.map(|s| s.name).filter(|name| !name.contains('.'));
         for document in self.documents {
             for (key, _) in &document.root {
                 if !names.clone().any(|name| name == key.get_ref().as_ref()) {
@@ -98,12 +100,18 @@ impl<'t> Reader<'t> {
     }
 
     /// True if somebody wrote this section, whatever is in it.
-    pub(super) fn has(&self, doc: &'static Doc) -> bool {
+    pub fn has(&self, doc: &'static Doc) -> bool {
         self.documents.iter().any(|document| document.root.contains_key(doc.name))
     }
 
+    /// True if a file has this section: flags and variables alone do not ask for what it is about.
+    pub fn is_in_a_file(&self, doc: &'static Doc) -> bool {
+        let is_file = |document: &&Document<'_>| matches!(document.source, Source::File(_));
+        self.documents.iter().filter(is_file).any(|it| it.root.contains_key(doc.name))
+    }
+
     /// A section that stands once: `[listen]`.
-    pub(super) fn section(&mut self, doc: &'static Doc) -> Section<'t> {
+    pub fn section(&mut self, doc: &'static Doc) -> Section<'t> {
         let mut tables = Vec::new();
         for document in self.documents {
             let Some(value) = document.root.get(doc.name) else { continue };
@@ -151,9 +159,25 @@ impl<'t> Reader<'t> {
     }
 
     /// A table as value of a key: `probe = { … }`.
-    pub(super) fn inner(&mut self, doc: &'static Doc, given: Given<'t>, path: &str) -> Section<'t> {
+    pub fn inner(&mut self, doc: &'static Doc, given: Given<'t>, path: &str) -> Section<'t> {
         let tables = self.table(given.document, given.value, doc).into_iter().collect();
         Section { doc, path: path.to_owned(), tables }
+    }
+
+    /// A table within a section that stands once, `[jobs.http]`: what all layers say of it.
+    pub fn within(
+        &mut self,
+        section: &Section<'t>,
+        key: &'static str,
+        doc: &'static Doc,
+    ) -> Section<'t> {
+        let path = format!("{}.{key}", section.path);
+        let mut tables = Vec::new();
+        for table in &section.tables {
+            let Some(value) = table.keys.get(key) else { continue };
+            tables.extend(self.table(table.document, value, doc));
+        }
+        Section { doc, path, tables }
     }
 
     fn table(
@@ -180,17 +204,12 @@ impl<'t> Reader<'t> {
     }
 
     /// A value, checked, or its default.
-    pub(super) fn get<T: Setting>(
-        &mut self,
-        section: &Section<'t>,
-        key: &'static str,
-        default: T,
-    ) -> T {
+    pub fn get<T: Setting>(&mut self, section: &Section<'t>, key: &'static str, default: T) -> T {
         self.get_where(section, key, default, |_| Ok(()))
     }
 
     /// A value with a check of its own.
-    pub(super) fn get_where<T: Setting>(
+    pub fn get_where<T: Setting>(
         &mut self,
         section: &Section<'t>,
         key: &'static str,
@@ -201,7 +220,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A value whose default comes from somewhere else than the program.
-    pub(super) fn get_or<T: Setting>(
+    pub fn get_or<T: Setting>(
         &mut self,
         section: &Section<'t>,
         key: &'static str,
@@ -227,7 +246,7 @@ impl<'t> Reader<'t> {
     }
 
     /// A table whose keys are names of the operator's own: the value, and its entries. Without one, `None`.
-    pub(super) fn entries(
+    pub fn entries(
         &mut self,
         section: &Section<'t>,
         key: &'static str,
@@ -248,31 +267,19 @@ impl<'t> Reader<'t> {
     }
 
     /// Remembers a value and its origin.
-    pub(super) fn note(&mut self, key: String, text: String, set_by: SetBy) {
+    pub fn note(&mut self, key: String, text: String, set_by: SetBy) {
         self.values.push(Value { key, text, set_by });
     }
 
     /// Remembers a value as it was written.
-    pub(super) fn note_given(&mut self, section: &Section<'t>, key: &str, given: Given<'t>) {
-        let span = given.value.span();
-        let written = given.document.text.get(span.clone()).unwrap_or("");
+    pub fn note_given(&mut self, section: &Section<'t>, key: &str, given: Given<'t>) {
+        let written = given.document.text.get(given.value.span()).unwrap_or("");
         let text = written.split_whitespace().collect::<Vec<_>>().join(" ");
-        let set_by = match given.document.source {
-            Source::Flag(flag) => SetBy::Flag(flag),
-            Source::Variable(name) => SetBy::Variable(name),
-            Source::File(file) => SetBy::File(file.clone(), given.document.lines.line(span.start)),
-        };
-        self.note(format!("{}.{key}", section.path), text, set_by);
+        self.note(format!("{}.{key}", section.path), text, given.set_by());
     }
 
     /// Complains about a value: ``PLACE: `section.key` is not …``.
-    pub(super) fn refuse(
-        &mut self,
-        section: &Section<'t>,
-        key: &str,
-        given: Given<'t>,
-        wrong: Wrong,
-    ) {
+    pub fn refuse(&mut self, section: &Section<'t>, key: &str, given: Given<'t>, wrong: Wrong) {
         let Wrong { text, hint, at, more } = wrong;
         let text = format!("`{}.{key}` {text}", section.path);
         let start = at.unwrap_or(given.value.span().start);
@@ -283,7 +290,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Complains about a section as a whole; without a table nobody wrote it and there is no place.
-    pub(super) fn refuse_section(&mut self, section: &Section<'t>, wrong: Wrong) {
+    pub fn refuse_section(&mut self, section: &Section<'t>, wrong: Wrong) {
         match section.tables.first() {
             Some(table) => self.complain(table.document, table.at, wrong),
             None => self.refuse_all(wrong),
@@ -291,7 +298,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Complains about the settings as a whole.
-    pub(super) fn refuse_all(&mut self, wrong: Wrong) {
+    pub fn refuse_all(&mut self, wrong: Wrong) {
         let problem = Problem { place: String::new(), text: wrong.text, hint: wrong.hint };
         self.problems.push(((usize::MAX, 0), problem));
     }
@@ -303,8 +310,16 @@ impl<'t> Reader<'t> {
         self.problems.push(((layer.unwrap_or(usize::MAX), at), problem));
     }
 
+    /// The bytes of a file.
+    ///
+    /// # Errors
+    /// The machine does not give it.
+    pub fn read(&self, path: &Path) -> std::io::Result<Vec<u8>> {
+        (self.machine.read)(path)
+    }
+
     /// A path of the file starts at the file's folder; one of a flag where the program was started.
-    pub(super) fn path(&self, given: Given<'t>, path: &Path) -> PathBuf {
+    pub fn path(&self, given: Given<'t>, path: &Path) -> PathBuf {
         match given.document.source {
             Source::File(_) => self.machine.folder.join(path),
             Source::Flag(_) | Source::Variable(_) => path.to_owned(),
@@ -319,7 +334,7 @@ impl<'t> Section<'t> {
     }
 
     /// The value of a key as it was written.
-    pub(super) fn given(&self, key: &'static str) -> Option<Given<'t>> {
+    pub fn given(&self, key: &'static str) -> Option<Given<'t>> {
         debug_assert!(
             self.doc.keys.iter().any(|known| known.name == key),
             "`{}.{key}` is missing in the reference",
@@ -342,7 +357,7 @@ impl<'t> Section<'t> {
     }
 
     /// True if somebody wrote it.
-    pub(super) fn is_written(&self) -> bool {
+    pub fn is_written(&self) -> bool {
         !self.tables.is_empty()
     }
 }
@@ -360,11 +375,22 @@ impl<'t> Table<'t> {
 }
 
 /// A key of a table, where it stands, and its value.
-pub(super) type Entry<'t> = (&'t str, usize, Given<'t>);
+pub type Entry<'t> = (&'t str, usize, Given<'t>);
 
 impl<'t> Given<'t> {
+    /// Who wrote it.
+    pub fn set_by(self) -> SetBy {
+        match self.document.source {
+            Source::Flag(flag) => SetBy::Flag(flag),
+            Source::Variable(name) => SetBy::Variable(name),
+            Source::File(file) => {
+                SetBy::File(file.clone(), self.document.lines.line(self.value.span().start))
+            }
+        }
+    }
+
     /// The items of a list; one value alone is a list of one.
-    pub(super) fn items(self) -> Vec<Given<'t>> {
+    pub fn items(self) -> Vec<Given<'t>> {
         match self.value.get_ref().as_array() {
             Some(items) => items.iter().map(|value| Given { value, ..self }).collect(),
             None => vec![self],
@@ -372,7 +398,7 @@ impl<'t> Given<'t> {
     }
 
     /// Keys and values of a table.
-    pub(super) fn entries(self) -> Option<Vec<Entry<'t>>> {
+    pub fn entries(self) -> Option<Vec<Entry<'t>>> {
         let table = self.value.get_ref().as_table()?;
         let entry = |(key, value): (&'t Spanned<_>, &'t Spanned<DeValue<'t>>)| {
             let name: &'t std::borrow::Cow<'t, str> = key.get_ref();

@@ -10,8 +10,13 @@ use super::problem::{Wrong, list};
 use crate::config::origin::Factor;
 
 /// A kind of value: how it is read, and how its default is written.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is of another kind, or says nothing that could be meant.
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong>;
+    /// Writes it as one would.
     fn show(&self) -> String;
 }
 
@@ -21,7 +26,7 @@ pub(super) struct Size(pub(super) u64);
 
 /// A time longer than nothing: what a deadline needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Positive(pub(super) Duration);
+pub struct Positive(pub Duration);
 
 /// A value or `"off"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +40,7 @@ const SIZE_HINT: &str =
     r#"write bytes as a number, or a text such as "64KiB", "256MiB", "1GiB" or "16MB""#;
 
 /// The value as it would be written, in one line.
-pub(super) fn written(value: &DeValue<'_>) -> String {
+pub fn written(value: &DeValue<'_>) -> String {
     match value {
         DeValue::String(text) => text.to_string(),
         DeValue::Integer(number) => number.to_string(),
@@ -48,18 +53,14 @@ pub(super) fn written(value: &DeValue<'_>) -> String {
 }
 
 /// A text, or a complaint that names what was expected.
-pub(super) fn text<'v>(
-    value: &'v Spanned<DeValue<'_>>,
-    what: &str,
-    hint: &str,
-) -> Result<&'v str, Wrong> {
+pub fn text<'v>(value: &'v Spanned<DeValue<'_>>, what: &str, hint: &str) -> Result<&'v str, Wrong> {
     let got = value.get_ref();
     let wrong = || Wrong::new(format!("is not {what}: `{}`", written(got))).hint(hint);
     got.as_str().ok_or_else(wrong).map_err(|wrong| wrong.at(value.span().start))
 }
 
 /// One of a few words.
-pub(super) fn word<T: Copy>(
+pub fn word<T: Copy>(
     value: &Spanned<DeValue<'_>>,
     words: &[(&'static str, T)],
 ) -> Result<T, Wrong> {
@@ -284,7 +285,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// A check that a number lies within bounds.
-pub(super) fn within<T: PartialOrd + std::fmt::Display + Copy>(
+pub fn within<T: PartialOrd + std::fmt::Display + Copy>(
     least: T,
     most: T,
 ) -> impl Fn(&T) -> Result<(), Wrong> {

@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Where jobs are, unless it is said.
-pub(crate) const STORE: &str = "./forebay.db";
-
 /// `forebay jobs`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
@@ -41,9 +38,12 @@ pub(crate) enum Jobs {
 /// Where.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Where {
-    /// Where jobs are: a SQLite file, or redis://host:port/db, rediss://, unix:///path
-    #[arg(long, value_name = "FILE|URL", env = "FOREBAY_JOBS_STORE", default_value = STORE, hide_env_values = true)]
-    pub(crate) store: String,
+    /// Where jobs are: a SQLite file, or redis://host:port/db, rediss://, unix:///path [default: ./forebay.db]
+    #[arg(long, value_name = "FILE|URL", env = "FOREBAY_JOBS_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Read [jobs] of this TOML file
+    #[arg(long, value_name = "FILE", env = "FOREBAY_CONFIG", hide_env_values = true)]
+    pub(crate) config: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -241,13 +241,15 @@ pub(crate) struct Stats {
 #[derive(Debug, Args)]
 #[command(before_long_help = "\
 Examples:
+  forebay jobs work --config forebay.toml
+      Does what [jobs] says: queues, timetables, and who runs jobs.
   forebay jobs work --http http://127.0.0.1:3000/jobs
       Delivers each job by POST; 2xx is done, everything else is tried again.
   forebay jobs work --queue mail=5 --queue low=1 -- bin/job
       Runs the command for each job, which it reads from standard input; exit code 0 is done.
 
 SIGTSTP or SIGUSR1: take no more jobs. SIGTERM or SIGINT: end; what does not end within --grace goes back.")]
-#[group(id = "how", required = true, multiple = false, args = ["http", "command"])]
+#[group(id = "how", multiple = false, args = ["http", "command"])]
 pub(crate) struct Work {
     /// Deliver jobs to this address of the application
     #[arg(long, value_name = "URL", env = "FOREBAY_JOBS_HTTP", hide_env_values = true)]
@@ -255,24 +257,18 @@ pub(crate) struct Work {
     /// File with the secret that signs deliveries: `whsec_` and base64
     #[arg(long, value_name = "FILE", env = "FOREBAY_JOBS_SECRET_FILE", hide_env_values = true)]
     pub(crate) secret_file: Option<PathBuf>,
-    /// Queues in order; with a weight each (`mail=5`) they are drawn by it
-    #[arg(long = "queue", value_name = "NAME[=WEIGHT]", default_value = "default")]
+    /// Queues in order; with a weight each (`mail=5`) they are drawn by it [default: default]
+    #[arg(long = "queue", value_name = "NAME[=WEIGHT]")]
     pub(crate) queues: Vec<String>,
-    /// Jobs at once
-    #[arg(
-        long,
-        value_name = "N",
-        env = "RAILS_MAX_THREADS",
-        default_value_t = 10,
-        hide_env_values = true
-    )]
-    pub(crate) concurrency: usize,
-    /// How long a job may take
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "10m")]
-    pub(crate) deadline: Duration,
-    /// How long jobs may go on when it ends
-    #[arg(long, value_name = "TIME", value_parser = time, default_value = "25s")]
-    pub(crate) grace: Duration,
+    /// Jobs at once [default: 10]
+    #[arg(long, value_name = "N", env = "RAILS_MAX_THREADS", hide_env_values = true)]
+    pub(crate) concurrency: Option<usize>,
+    /// How long a job may take [default: 10m]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) deadline: Option<Duration>,
+    /// How long jobs may go on when it ends [default: 25s]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub(crate) grace: Option<Duration>,
     /// Where.
     #[command(flatten)]
     pub(crate) at: Where,

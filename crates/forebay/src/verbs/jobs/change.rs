@@ -31,7 +31,7 @@ fn asks(what: What) -> &'static str {
 
 /// Does it.
 pub(super) async fn jobs(asked: &Act, what: What) -> Result<ExitCode, Problem> {
-    let store = store::open(&asked.at.store).await?;
+    let store = store::open(&asked.at).await?;
     if what != What::Delete && asked.queue.is_some() {
         return Err(Problem::new(format!("jobs in a queue are not {}: they are run", verb(what)))
             .hint("name a set: `--set scheduled|retry|dead`"));
@@ -140,7 +140,7 @@ async fn change(store: &dyn Store, set: Set, entry: &Entry, what: What) -> Resul
 
 /// Pauses, or ends a pause.
 pub(super) async fn pause(asked: &Pause, is_paused: bool) -> Result<ExitCode, Problem> {
-    let store = store::open(&asked.at.store).await?;
+    let store = store::open(&asked.at).await?;
     let (what, name) = match (&asked.queue, &asked.class) {
         (Some(queue), _) => {
             (terms::Pause::Queue(queue.as_str().into()), format!("queue `{queue}`"))

@@ -34,7 +34,7 @@ impl SetName {
 
 /// Lists jobs.
 pub(super) async fn list(asked: &List) -> Result<ExitCode, Problem> {
-    let store = store::open(&asked.at.store).await?;
+    let store = store::open(&asked.at).await?;
     let from = if asked.newest { From::Newest } else { From::Oldest };
     let (place, jobs) = if let Some(set) = asked.set {
         let entries = store.entries(set.set(), from, asked.skip, asked.limit);
@@ -75,7 +75,7 @@ fn relative(at: Moment, now: Moment) -> String {
 
 /// Shows one job.
 pub(super) async fn show(asked: &Show) -> Result<ExitCode, Problem> {
-    let store = store::open(&asked.at.store).await?;
+    let store = store::open(&asked.at).await?;
     let found = find(&*store, &asked.id, asked.queue.as_deref()).await?;
     let Some((place, at, payload)) = found else { return Err(missing(&asked.id)) };
     report::data(&format!("{:#}\n", shown::as_json(&place, at, &payload)));
@@ -106,7 +106,7 @@ async fn find(
 
 /// Numbers.
 pub(super) async fn stats(asked: &Stats) -> Result<ExitCode, Problem> {
-    let store = store::open(&asked.at.store).await?;
+    let store = store::open(&asked.at).await?;
     let counts = store.counts().await.map_err(refused)?;
     let queues = store.queues().await.map_err(refused)?;
     let processes = store.processes().await.map_err(refused)?;

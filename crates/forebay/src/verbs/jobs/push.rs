@@ -4,7 +4,7 @@ use std::io::BufRead;
 use std::process::ExitCode;
 
 use forebay_jobs::job::{DEFAULT_RETRIES, Retry};
-use forebay_jobs::push::{Client, Outcome, PushError, Pushing, Unique};
+use forebay_jobs::push::{Outcome, PushError, Pushing, Unique};
 use forebay_jobs::time::Moment;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
@@ -22,7 +22,7 @@ const LONGEST_LINE: usize = 16 << 20;
 pub(super) async fn one(asked: &Push) -> Result<ExitCode, Problem> {
     let args: Result<Vec<Argument>, Problem> = asked.args.iter().map(|arg| parsed(arg)).collect();
     let args = args?;
-    let client = Client::new(store::open(&asked.at.store).await?);
+    let client = store::client(&asked.at).await?;
     let pushing = told(client.push_raw(&asked.class, &args), &asked.common)?;
     let outcome = pushing.await.map_err(not_pushed)?;
     Ok(tell(asked.at.json, &outcome))
@@ -90,7 +90,7 @@ fn told<'c, K>(pushing: Pushing<'c, K>, common: &Common) -> Result<Pushing<'c, K
 
 /// Pushes the lines of standard input.
 pub(super) async fn bulk(asked: &Bulk) -> Result<ExitCode, Problem> {
-    let client = Client::new(store::open(&asked.at.store).await?);
+    let client = store::client(&asked.at).await?;
     let (mut line, mut number, mut pushed, mut refused) = (String::new(), 0_u64, 0_u64, 0_u64);
     let mut slice: Vec<Argument> = Vec::new();
     let mut input = std::io::stdin().lock();

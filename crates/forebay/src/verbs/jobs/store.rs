@@ -1,41 +1,39 @@
-//! The store that is named: a file, or a server.
+//! The store that is named by a flag, the environment or the config file.
 
 use std::sync::Arc;
 
-use forebay_jobs::store::redis::RedisStore;
-use forebay_jobs::store::sqlite::{Options, Sqlite};
-use forebay_jobs::store::{Retention, Store};
-use forebay_jobs::time::Clock;
-use forebay_redis::connect::{Redis, Settings, Target};
+use forebay_jobs::push::Client;
+use forebay_jobs::store::Store;
 
+use super::args::Where;
 use super::refused;
+use crate::jobs::config::Place;
+use crate::jobs::{Jobs, open};
 use crate::report::Problem;
+use crate::settings;
 
-/// What stands for the server of `REDIS_URL`.
-const REDIS: &str = "redis";
+/// What is said of jobs.
+pub(super) fn settings(at: &Where) -> Result<Jobs, Problem> {
+    let read = settings::jobs(at.store.as_deref(), at.config.as_deref());
+    read.map_err(|trouble| Problem::complete(&trouble))
+}
+
+/// Opens the store.
+pub(super) async fn open(at: &Where) -> Result<Arc<dyn Store>, Problem> {
+    open_of(&settings(at)?).await
+}
+
+/// Whoever pushes, and writes times as the settings say.
+pub(super) async fn client(at: &Where) -> Result<Client, Problem> {
+    let jobs = settings(at)?;
+    Ok(Client::builder(open_of(&jobs).await?).form(jobs.form).build())
+}
 
 /// Opens it. A server is asked for its time: one that is not there is said now and not with the first job.
-pub(super) async fn open(named: &str) -> Result<Arc<dyn Store>, Problem> {
-    if named != REDIS && !named.contains("://") {
-        return match Sqlite::open(named, Options::default()) {
-            Ok(store) => Ok(Arc::new(store)),
-            Err(error) => Err(refused(error)),
-        };
+pub(super) async fn open_of(jobs: &Jobs) -> Result<Arc<dyn Store>, Problem> {
+    let store = open::store(jobs).map_err(refused)?;
+    if matches!(jobs.store, Place::Server(_)) {
+        store.now().await.map_err(refused)?;
     }
-    let settings = Settings::from_env(|name| std::env::var(name).ok());
-    let mut settings = settings.map_err(|error| {
-        Problem::new(error.to_string())
-            .because_of(std::error::Error::source(&error).map(ToString::to_string))
-            .hint("mend or unset that variable of the environment")
-    })?;
-    if named != REDIS {
-        settings.target = Target::parse(named).map_err(|error| {
-            Problem::new("`--store` names no Redis server").because(error).hint(
-                "write `redis://host:6379/0`, `rediss://host`, `unix:///path`, or the path of a file",
-            )
-        })?;
-    }
-    let store = RedisStore::new(Redis::new(settings), Clock::wall(), Retention::default());
-    store.now().await.map_err(refused)?;
-    Ok(Arc::new(store))
+    Ok(store)
 }

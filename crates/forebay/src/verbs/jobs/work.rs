@@ -3,31 +3,28 @@
 use std::process::ExitCode;
 
 use forebay_jobs::deliver::Secret;
-use forebay_jobs::deliver::exec::Commands;
-use forebay_jobs::deliver::http::{Deliveries, Settings};
 use forebay_jobs::fetch::Order;
-use forebay_jobs::worker::{Builder, Worker};
 
 use super::args::Work;
 use super::{Told, store, told};
+use crate::jobs::Jobs;
+use crate::jobs::open::Runner;
+use crate::jobs::runners::{Http, url};
 use crate::report::{self, Problem};
 
 /// Runs jobs until somebody says that it is to end.
 pub(super) async fn work(asked: Work) -> Result<ExitCode, Problem> {
     report::log_to_stderr();
-    let order = order(&asked.queues)?;
-    let store = store::open(&asked.at.store).await?;
-    let worker = Worker::builder(store)
-        .order(order)
-        .concurrency(asked.concurrency)
-        .grace(asked.grace)
-        .tag("forebay");
-    let mut handle = handler(worker, &asked)?.start();
+    let jobs = told_by_flags(&asked, store::settings(&asked.at)?)?;
+    let runner = Runner::new(&jobs)?;
+    let store = store::open_of(&jobs).await?;
+    let mut handle = runner.worker(&jobs, store).start();
+    let queues: Vec<&str> = jobs.order.names().iter().map(|name| &**name).collect();
     report::say(&format!(
         "running jobs of {} from {}, {} at once; Ctrl-C ends it",
-        asked.queues.join(", "),
-        asked.at.store,
-        asked.concurrency
+        queues.join(", "),
+        jobs.store,
+        jobs.concurrency
     ));
     loop {
         let word = tokio::select! {
@@ -42,39 +39,54 @@ pub(super) async fn work(asked: Work) -> Result<ExitCode, Problem> {
             }
             Told::End => {
                 report::say("ending: what runs has its time, the rest goes back");
-                handle.stop(asked.grace).await;
+                handle.stop(jobs.grace).await;
                 return Ok(ExitCode::SUCCESS);
             }
         }
     }
 }
 
-/// Who runs them.
-fn handler(worker: Builder, asked: &Work) -> Result<Builder, Problem> {
-    let Some(url) = &asked.http else {
-        let command = asked.command.clone();
-        return Ok(worker.otherwise(Commands { command, deadline: asked.deadline }));
-    };
-    let parsed = url.parse().map_err(|error: http::uri::InvalidUri| {
-        Problem::new(format!("`--http {url}` is no address")).because(error)
-    })?;
-    let secret = asked.secret_file.as_ref().map(|path| {
+/// What the flags say wins over what the settings say.
+fn told_by_flags(asked: &Work, mut jobs: Jobs) -> Result<Jobs, Problem> {
+    if !asked.queues.is_empty() {
+        jobs.order = order(&asked.queues)?;
+    }
+    jobs.concurrency = asked.concurrency.unwrap_or(jobs.concurrency).max(1);
+    jobs.grace = asked.grace.unwrap_or(jobs.grace);
+    if let Some(deadline) = asked.deadline {
+        jobs.deadline = deadline;
+        jobs.http.iter_mut().for_each(|http| http.deadline = deadline);
+    }
+    if !asked.command.is_empty() {
+        jobs.command.clone_from(&asked.command);
+        jobs.http = None;
+    }
+    if let Some(text) = &asked.http {
+        let url = url(text).map_err(|why| {
+            Problem::new(format!("`--http {text}` {why}"))
+                .hint("write `http://127.0.0.1:3000/jobs` or `https://shop.example/jobs`")
+        })?;
+        let deadline = jobs.deadline;
+        let usual = Http { deadline, ..Http::to(url.clone()) };
+        jobs.http = Some(Http { url, ..jobs.http.unwrap_or(usual) });
+        jobs.command.clear();
+    }
+    if let (Some(path), Some(http)) = (&asked.secret_file, &mut jobs.http) {
         let text = std::fs::read_to_string(path).map_err(|error| {
             Problem::new(format!("cannot read the secret in `{}`", path.display())).because(error)
         })?;
-        Secret::parse(&text).map_err(|error| {
+        http.secret = Some(Secret::parse(&text).map_err(|error| {
             Problem::new(format!("`{}` holds no secret", path.display()))
                 .because(error)
                 .hint("make one: `echo whsec_$(openssl rand -base64 32)`")
-        })
-    });
-    let settings =
-        Settings { url: parsed, secret: secret.transpose()?, deadline: asked.deadline, tls: None };
-    let deliveries = Deliveries::new(settings).map_err(|error| {
-        Problem::new(error.to_string())
-            .hint("deliveries by https are to come: stand the edge before it")
-    })?;
-    Ok(worker.otherwise(deliveries))
+        })?);
+    }
+    if !jobs.has_runner() {
+        return Err(Problem::new("nobody is named who could run jobs").hint(
+            "`--http URL`, a command after `--`, or `[jobs.http]` or `[jobs.exec]` in the file of `--config`",
+        ));
+    }
+    Ok(jobs)
 }
 
 /// `mail=5` and `low=1` are drawn by their weights; without any the order is strict.
