@@ -106,7 +106,7 @@ impl Paused {
     pub(crate) fn set(&self, pauses: Vec<Pause>) {
         let classes = pauses.into_iter().filter_map(|pause| match pause {
             Pause::Class(class) => Some(class),
-            Pause::Queue(_) => None,
+            Pause::Queue(_) | Pause::Timetable(_) => None,
         });
         let mut known = self.classes.write().unwrap_or_else(PoisonError::into_inner);
         *known = classes.collect();

@@ -72,6 +72,7 @@ macro_rules! contract_suite {
             an_entry_is_taken_once_and_may_go_elsewhere
             a_paused_queue_gives_nothing
             a_paused_class_waits_beside_its_queue
+            pauses_of_each_kind_are_their_own
             what_is_parked_after_its_class_goes_on_is_not_forgotten
             a_unique_job_keeps_others_out_until_it_is_over
             a_lock_ends_by_itself
@@ -471,6 +472,26 @@ pub(crate) async fn a_paused_class_waits_beside_its_queue(bench: Bench) {
         got.extend(payloads(&worker.lease(&["q"], 50).await));
     }
     assert_eq!(got, filled("q", 0..250));
+}
+
+pub(crate) async fn pauses_of_each_kind_are_their_own(bench: Bench) {
+    let all = [
+        Pause::Queue("q".into()),
+        Pause::Class("q".into()),
+        Pause::Timetable("q".into()),
+        Pause::Timetable("r".into()),
+    ];
+    for pause in &all {
+        bench.store.pause(pause, true).await.unwrap();
+        // What is paused may be paused again.
+        bench.other.pause(pause, true).await.unwrap();
+    }
+    assert_eq!(bench.other.pauses().await.unwrap(), all);
+    for (at, pause) in all.iter().enumerate() {
+        bench.other.pause(pause, false).await.unwrap();
+        assert_eq!(bench.store.pauses().await.unwrap(), all[at + 1..]);
+    }
+    bench.store.pause(&all[0], false).await.unwrap();
 }
 
 pub(crate) async fn what_is_parked_after_its_class_goes_on_is_not_forgotten(bench: Bench) {

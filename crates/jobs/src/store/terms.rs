@@ -190,6 +190,8 @@ pub enum Pause {
     Queue(Arc<str>),
     /// A class of jobs, in every queue.
     Class(Arc<str>),
+    /// A timetable: it pushes nothing, and its ticks are over without it.
+    Timetable(Arc<str>),
 }
 
 /// A queue at a glance.

@@ -10,14 +10,11 @@ use crate::args;
 use crate::job::{DEFAULT_RETRIES, Retry};
 use crate::perform::Perform;
 use crate::push::{NewJob, new_id};
-use crate::store::{Push, Store, StoreError};
+use crate::store::{Pause, Push, Store, StoreError};
 use crate::time::{Form, Moment};
 
 /// A tick that is later than this was missed.
 const MISSED: Duration = Duration::from_secs(60);
-/// A pause of a timetable is kept as a note; for as long as anybody could mean.
-const PAUSED_FOR: Duration = Duration::from_secs(10 * 365 * 86_400);
-const PAUSED: &str = "paused";
 
 /// A job and when it comes again. Of all workers that know it, one pushes it at each tick.
 ///
@@ -122,13 +119,47 @@ impl Timetable {
 
     /// Pauses it everywhere, or ends the pause. What was missed meanwhile is not made up for.
     pub async fn pause(store: &dyn Store, name: &str, is_paused: bool) -> Result<(), StoreError> {
-        let value: Option<&[u8]> = is_paused.then_some(b"1");
-        store.note(&noted_as(name), PAUSED, value, PAUSED_FOR).await
+        store.pause(&Pause::Timetable(name.into()), is_paused).await
     }
 
     /// True if it is paused.
     pub async fn is_paused(store: &dyn Store, name: &str) -> Result<bool, StoreError> {
-        Ok(store.noted(&noted_as(name), PAUSED).await?.is_some())
+        let is_it = |pause: &Pause| matches!(pause, Pause::Timetable(it) if **it == *name);
+        Ok(store.pauses().await?.iter().any(is_it))
+    }
+
+    /// Its last tick that was fired by anybody.
+    pub async fn last(&self, store: &dyn Store) -> Result<Option<Moment>, StoreError> {
+        store.fired(&self.name).await
+    }
+
+    /// Its class.
+    pub fn class(&self) -> &str {
+        &self.class
+    }
+
+    /// Pushes its job once, now, whatever the time and whether it is paused; its ticks go on as before.
+    /// Answers with the id of the job; nothing if it has no job to push.
+    ///
+    /// ```
+    /// use forebay_jobs::store::{Store, memory::Memory};
+    /// use forebay_jobs::time::Form;
+    /// use forebay_jobs::timer::Timetable;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let store = Memory::default();
+    /// let report = Timetable::new("report", "@yearly", "UTC").unwrap().raw("Report", &());
+    /// report.push_now(&store, Form::default()).await?;
+    /// assert_eq!(store.counts().await?.enqueued, 1);
+    /// # Ok::<(), forebay_jobs::store::StoreError>(()) }).unwrap();
+    /// ```
+    pub async fn push_now(
+        &self,
+        store: &dyn Store,
+        form: Form,
+    ) -> Result<Option<String>, StoreError> {
+        let jobs = self.push(form, store.now().await?);
+        store.push(&jobs).await?;
+        Ok(jobs.first().and_then(|job| crate::job::id_of(&job.payload)))
     }
 
     /// Fires what is due, once among all who try, and says when it is due again.
@@ -178,8 +209,4 @@ impl Timetable {
             }
         }
     }
-}
-
-fn noted_as(name: &str) -> String {
-    format!("timetable:{name}")
 }

@@ -1,6 +1,6 @@
 //! What a worker is to be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -101,6 +101,7 @@ impl Worker {
             host: self.host,
             tag: self.tag,
             started: self.engine.time.now(),
+            trouble: Mutex::default(),
             engine: self.engine,
         });
         let engine = &shared.engine;

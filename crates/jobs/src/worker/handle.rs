@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::Shared;
 use crate::fetch::Phase;
 use crate::job::Job;
-use crate::store::{Owner, Store};
+use crate::store::{Owner, Store, StoreError};
 use crate::time::Moment;
 
 /// A worker that runs. When it is dropped the worker is as a process that was killed: what it held is taken
@@ -25,6 +25,8 @@ pub struct Handle {
 pub struct WorkerView {
     /// Its name in the store.
     pub owner: Owner,
+    /// Why the store does not answer, while it does not.
+    pub trouble: Option<StoreError>,
     /// True if it takes no more jobs.
     pub is_quiet: bool,
     /// Jobs that it runs at once at most.
@@ -91,9 +93,44 @@ impl Handle {
 
     /// What it does.
     pub fn view(&self) -> WorkerView {
-        let tally = &self.shared.engine.tally;
+        self.seen().view()
+    }
+
+    /// The same, for somebody who looks at it from elsewhere.
+    pub fn seen(&self) -> Seen {
+        Seen(Arc::clone(&self.shared))
+    }
+
+    /// The store that it works on.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.shared.engine.store
+    }
+}
+
+/// A worker as others see it; it does not keep the worker alive.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use forebay_jobs::store::memory::Memory;
+/// use forebay_jobs::worker::Worker;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let worker = Worker::builder(Arc::new(Memory::default())).concurrency(3).start();
+/// let seen = worker.seen();
+/// worker.stop(Duration::ZERO).await;
+/// assert_eq!((seen.view().concurrency, seen.view().is_quiet), (3, true));
+/// # });
+/// ```
+#[derive(Clone)]
+pub struct Seen(Arc<Shared>);
+
+impl Seen {
+    /// What it does.
+    pub fn view(&self) -> WorkerView {
+        let Seen(shared) = self;
+        let tally = &shared.engine.tally;
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let runs = self.shared.board.all().into_iter().map(|run| {
+        let runs = shared.board.all().into_iter().map(|run| {
             let job = Job::parse(run.lease.payload).ok();
             RunView {
                 id: job.as_ref().map(|job| job.id().to_owned()).unwrap_or_default(),
@@ -104,9 +141,10 @@ impl Handle {
         });
         WorkerView {
             runs: runs.collect(),
-            owner: self.shared.owner(),
-            is_quiet: self.shared.phase() != Phase::Runs,
-            concurrency: self.shared.concurrency,
+            owner: shared.owner(),
+            trouble: shared.trouble().clone(),
+            is_quiet: shared.phase() != Phase::Runs,
+            concurrency: shared.concurrency,
             processed: read(&tally.all_processed),
             failed: read(&tally.all_failed),
             dead: read(&tally.dead),
@@ -115,11 +153,6 @@ impl Handle {
             cancelled: read(&tally.cancelled),
             lost: read(&tally.lost),
         }
-    }
-
-    /// The store that it works on.
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.shared.engine.store
     }
 }
 

@@ -34,11 +34,13 @@ impl Heart {
         // Nothing is leased under a name that the store has not heard of: it would be taken for dead.
         while let Err(error) = self.begin().await {
             let pause = self.outage.begin(&error);
+            *self.shared.trouble() = Some(error);
             if matches!(self.shared.phase(), Phase::Stops(_)) {
                 return;
             }
             clock::sleep(pause).await;
         }
+        *self.shared.trouble() = None;
         let mut tasks = JoinSet::new();
         start(&mut tasks);
         let (glance, mut glances) = (self.shared.beat_every / GLANCES, 0_u32);
@@ -56,8 +58,9 @@ impl Heart {
             let done = if glances % GLANCES == 0 { done.and(self.beat().await) } else { done };
             match done {
                 Ok(()) => drop(self.outage.end()),
-                Err(error) => drop(self.outage.begin(&error)),
+                Err(ref error) => drop(self.outage.begin(error)),
             }
+            *self.shared.trouble() = done.err();
         }
         self.leave().await;
     }

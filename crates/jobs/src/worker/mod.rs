@@ -8,7 +8,7 @@ mod identity;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use forebay_signals::clock;
@@ -16,10 +16,10 @@ use serde_json::json;
 use tokio::sync::watch;
 
 pub use self::builder::{Builder, Worker};
-pub use self::handle::{Handle, RunView, WorkerView};
+pub use self::handle::{Handle, RunView, Seen, WorkerView};
 use crate::fetch::{Board, Order, Phase};
 use crate::run::Engine;
-use crate::store::Owner;
+use crate::store::{Owner, StoreError};
 use crate::time::{Form, Moment};
 
 /// What the parts of a worker share.
@@ -35,9 +35,15 @@ struct Shared {
     host: String,
     tag: String,
     started: Moment,
+    /// Why the store does not answer, while it does not.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 impl Shared {
+    fn trouble(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn owner(&self) -> Owner {
         self.owner.borrow().clone()
     }

@@ -144,13 +144,19 @@ impl Store for RedisStore {
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
         Box::pin(async move {
             let mut calls = pipe();
-            calls.cmd("SMEMBERS").arg(keys::PAUSED).cmd("SMEMBERS").arg(keys::PAUSED_CLASSES);
-            let mut answers = self.pipe(&calls).await?.into_iter().map(reply::texts);
-            let queues = answers.next().unwrap_or_default().into_iter();
-            let classes = answers.next().unwrap_or_default().into_iter();
-            let queues = queues.map(|name| Pause::Queue(name.into()));
-            let mut all: Vec<_> =
-                queues.chain(classes.map(|name| Pause::Class(name.into()))).collect();
+            let kinds: [(&str, fn(Arc<str>) -> Pause); 3] = [
+                (keys::PAUSED, Pause::Queue),
+                (keys::PAUSED_CLASSES, Pause::Class),
+                (keys::PAUSED_TIMETABLES, Pause::Timetable),
+            ];
+            for (key, _) in kinds {
+                calls.cmd("SMEMBERS").arg(key);
+            }
+            let answers = self.pipe(&calls).await?.into_iter().map(reply::texts);
+            let of = |(names, (_, kind)): (Vec<String>, (&str, fn(Arc<str>) -> Pause))| {
+                names.into_iter().map(move |name| kind(name.into()))
+            };
+            let mut all: Vec<_> = answers.zip(kinds).flat_map(of).collect();
             all.sort_unstable();
             Ok(all)
         })

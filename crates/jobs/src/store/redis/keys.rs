@@ -10,6 +10,8 @@ pub(super) const PAUSED: &str = "paused";
 pub(super) const PROCESSES: &str = "processes";
 /// Classes that are paused.
 pub(super) const PAUSED_CLASSES: &str = "fb:paused";
+/// Timetables that are paused.
+pub(super) const PAUSED_TIMETABLES: &str = "fb:paused:timetables";
 /// Owners of leases, by the moment until which each is taken to be alive. No key of it ends by itself: a
 /// lease that ended so would be a lost job.
 pub(super) const ALIVE: &str = "fb:alive";

@@ -149,6 +149,7 @@ impl RedisStore {
         let (key, name) = match what {
             Pause::Queue(name) => (keys::PAUSED, name),
             Pause::Class(name) => (keys::PAUSED_CLASSES, name),
+            Pause::Timetable(name) => (keys::PAUSED_TIMETABLES, name),
         };
         let mut call = cmd(if is_paused { "SADD" } else { "SREM" });
         self.redis.ask(call.arg(key).arg(&**name), Again::Safe).await?;

@@ -264,6 +264,7 @@ pub(super) fn pause(step: &Step<'_>, what: &Pause, is_paused: bool) -> Done<()> 
     let (kind, name) = match what {
         Pause::Queue(name) => (0, name),
         Pause::Class(name) => (1, name),
+        Pause::Timetable(name) => (2, name),
     };
     let sql = if is_paused {
         "INSERT OR IGNORE INTO forebay_pause (kind, name) VALUES (?1, ?2)"

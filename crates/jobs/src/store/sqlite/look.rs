@@ -129,7 +129,11 @@ pub(super) fn pauses(step: &Step<'_>) -> Done<Vec<Pause>> {
     let sql = "SELECT kind, name FROM forebay_pause ORDER BY kind, name";
     step.list(sql, [], |row| {
         let name: Arc<str> = row.get::<_, String>(1)?.into();
-        Ok(if row.get::<_, i64>(0)? == 0 { Pause::Queue(name) } else { Pause::Class(name) })
+        Ok(match row.get::<_, i64>(0)? {
+            0 => Pause::Queue(name),
+            1 => Pause::Class(name),
+            _ => Pause::Timetable(name),
+        })
     })
 }
 
