@@ -18,6 +18,7 @@ use tokio::sync::{Mutex, oneshot};
 
 use crate::admin::Desk;
 use crate::jobs::Jobs;
+use crate::jobs::beside::{Beside, Opening};
 use crate::report::{self, Problem};
 use crate::run::start_problem;
 use crate::systemd::Manager;
@@ -35,6 +36,8 @@ type Said = Result<String, String>;
 pub(crate) struct Work {
     /// The engine.
     pub(crate) edge: Arc<Edge>,
+    /// The worker beside it.
+    pub(crate) beside: Arc<Beside>,
     /// How the settings are read.
     pub(crate) reread: Reread,
     /// Ends what watches origins.
@@ -95,7 +98,7 @@ impl Reloader {
 
 impl Work {
     fn reload(&self, desk: &Arc<Desk>, runtime: &Handle) -> Said {
-        let (config, _jobs) = (self.reread)().map_err(|problem| problem.sentence())?;
+        let (config, jobs) = (self.reread)().map_err(|problem| problem.sentence())?;
         let routes = config.routes.len();
         let before = self.edge.snapshot();
         let refused = |error| start_problem(&error).sentence();
@@ -105,6 +108,7 @@ impl Work {
         let moving = runtime
             .block_on(desk.prepare_move(&next.config().admin.place))
             .map_err(|problem| problem.sentence())?;
+        let jobs = self.beside.prepare(jobs, Opening::Now).map_err(|problem| problem.sentence())?;
         let waiting = act::reload(&self.edge, next).map_err(refused)?;
         let now = self.edge.snapshot();
         now.log.reopen();
@@ -115,6 +119,9 @@ impl Work {
             let address = desk.move_to(moving);
             self.edge.journal.write("operator", format!("operators ask at {address}"));
             said = format!("{said}; operators ask at {address} from now on");
+        }
+        if let Some(words) = self.beside.apply(jobs) {
+            said = format!("{said}; {words}");
         }
         if !waiting.is_empty() {
             said = format!("{said}; restart for what changed in {}", waiting.join(", "));

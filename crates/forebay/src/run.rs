@@ -18,6 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::{Admin, Desk};
 use crate::descriptors;
 use crate::jobs::Jobs;
+use crate::jobs::beside::{Beside, Opening};
 use crate::reload::{Reloader, Reread, Work};
 use crate::report::{self, Problem};
 use crate::systemd::{self, Beats, Manager};
@@ -72,8 +73,11 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         spawn_watches(&edge, &watched);
         let sending = telemetry::start(&edge, &watched).map_err(|error| start_problem(&error))?;
         let manager = Manager::from_environment();
+        let beside = Arc::new(Beside::new(Arc::clone(&edge.journal)));
+        let jobs = beside.prepare(plan.jobs, Opening::Later)?;
         let work = Work {
             edge: Arc::clone(&edge),
+            beside: Arc::clone(&beside),
             reread: plan.reread,
             watched: watched.clone(),
             manager: manager.clone(),
@@ -107,11 +111,13 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let serving = format!("serving on {cores} core{}", if cores == 1 { "" } else { "s" });
         edge.journal.write("forebay", serving.as_str());
         (plan.ready)(&edge, &address);
+        // Only now: jobs may be delivered through the edge, and must not delay it.
+        beside.apply(jobs);
         manager.tell(&format!("READY=1\nSTATUS={serving}"));
         signals.until_the_end(&desk, child.as_ref()).await;
         manager.tell("STOPPING=1\nSTATUS=draining");
         tokio::select! {
-            () = end(&edge, child, threads) => {}
+            () = end(&edge, &beside, child, threads) => {}
             // Whoever asks twice does not want to wait. The application is killed with its handle.
             () = signals.end_asked() => {
                 report::say("forebay: told again to end: requests are cut");
@@ -152,6 +158,7 @@ fn cores_of_machine() -> usize {
 fn open_desk(edge: &Arc<Edge>, work: Work) -> Result<Arc<Desk>, Problem> {
     Ok(Arc::new(Desk {
         edge: Arc::clone(edge),
+        beside: Arc::clone(&work.beside),
         is_starting: AtomicBool::new(true),
         reloader: Reloader::start(work)?,
         serving: std::sync::Mutex::default(),
@@ -294,12 +301,18 @@ impl Signals {
     }
 }
 
-/// Requests end first, then the application: it has to answer them.
-async fn end(edge: &Arc<Edge>, child: Option<Child>, threads: Vec<JoinHandle<()>>) {
+/// Requests and jobs end first, then the application: it has to answer them.
+async fn end(
+    edge: &Arc<Edge>,
+    beside: &Beside,
+    child: Option<Child>,
+    threads: Vec<JoinHandle<()>>,
+) {
     let timeout = edge.snapshot().config.listen.drain_timeout;
     edge.journal.write("forebay", "draining");
     edge.drain.begin();
-    let left = edge.drain.finished(clock::now() + timeout + Duration::from_secs(1)).await;
+    let drained = edge.drain.finished(clock::now() + timeout + Duration::from_secs(1));
+    let (left, ()) = tokio::join!(drained, beside.end());
     if left > 0 {
         report::say(&format!("forebay: {left} requests did not end in {timeout:?} and were cut"));
     }

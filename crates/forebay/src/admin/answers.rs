@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::server::{Reach, Serving};
+use crate::jobs::beside::{self, Beside};
 use crate::reload::Reloader;
 
 /// Largest question.
@@ -25,12 +26,25 @@ const MOST_BYTES: usize = 64 * 1024;
 pub(crate) struct Desk {
     /// The engine.
     pub(crate) edge: Arc<Edge>,
+    /// The worker beside it.
+    pub(crate) beside: Arc<Beside>,
     /// Puts changed settings in force.
     pub(crate) reloader: Reloader,
     /// The listener in force.
     pub(crate) serving: Mutex<Option<Serving>>,
     /// The wrapped application does not answer yet, and no client is served.
     pub(crate) is_starting: AtomicBool,
+}
+
+/// Everything, as `forebay status` shows it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Status {
+    /// The edge.
+    #[serde(flatten)]
+    pub(crate) edge: view::Status,
+    /// The worker beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jobs: Option<beside::View>,
 }
 
 #[derive(Deserialize, Default)]
@@ -111,7 +125,10 @@ async fn route(desk: &Arc<Desk>, reach: Reach, exchange: Exchange) -> Result<Ans
             let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
             Ok(text(view::metrics(&desk.edge)).with(CONTENT_TYPE, kind))
         }
-        "/status" => Ok(data(&view::status(&desk.edge))),
+        "/status" => {
+            let (edge, jobs) = (view::status(&desk.edge), desk.beside.view());
+            Ok(data(&Status { edge, jobs }))
+        }
         "/top/routes" => top(desk, What::Routes, exchange.head.uri.query()).map_err(unfit),
         "/top/keys" => top(desk, What::Keys, exchange.head.uri.query()).map_err(unfit),
         "/top/clients" => top(desk, What::Clients, exchange.head.uri.query()).map_err(unfit),

@@ -8,5 +8,5 @@
 mod answers;
 mod server;
 
-pub(crate) use answers::Desk;
+pub(crate) use answers::{Desk, Status};
 pub(crate) use server::Admin;

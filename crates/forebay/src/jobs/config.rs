@@ -10,13 +10,12 @@ use forebay_edge::config::file::{
 use forebay_jobs::fetch::Order;
 use forebay_jobs::store::Retention;
 use forebay_jobs::time::Form;
-use forebay_jobs::timer::Timetable;
 use forebay_redis::connect::{Settings as Redis, Target};
 
 use super::environment::{self, variable};
 use super::reference::{JOBS, REDIS};
 use super::runners::{self, Command, Http};
-use super::timetables;
+use super::timetables::{self, Listed};
 
 /// Where jobs are, unless it is said.
 pub(crate) const STORE: &str = "./forebay.db";
@@ -60,8 +59,8 @@ pub(crate) struct Jobs {
     pub(crate) command: Command,
     /// Commands by class.
     pub(crate) commands: Vec<(String, Command)>,
-    /// What comes again and again, with the zone as it was written.
-    pub(crate) timetables: Vec<(Timetable, String)>,
+    /// What comes again and again.
+    pub(crate) timetables: Vec<Listed>,
 }
 
 /// A place for jobs.

@@ -82,8 +82,8 @@ impl Runner {
         for (class, command) in &jobs.commands {
             worker = worker.handler(class, commands(command));
         }
-        for (timetable, _) in &jobs.timetables {
-            worker = worker.timetable(timetable.clone());
+        for listed in &jobs.timetables {
+            worker = worker.timetable(listed.timetable.clone());
         }
         match self.http {
             Some(deliveries) => worker.otherwise(deliveries),

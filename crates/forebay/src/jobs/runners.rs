@@ -196,8 +196,8 @@ pub(super) fn exec<'t>(
             if let Ok(one) = one {
                 commands.push((class.to_owned(), text(one)));
             } else {
-                    let wrong = Wrong::new(format!("has no command for the class: `{class}`"));
-                    reader.refuse(table, "classes", given, wrong.hint(hint).at(at));
+                let wrong = Wrong::new(format!("has no command for the class: `{class}`"));
+                reader.refuse(table, "classes", given, wrong.hint(hint).at(at));
             }
         }
     }

@@ -9,33 +9,45 @@ use toml::de::DeValue;
 
 use super::reference::TIMETABLE;
 
-/// Timetables, each with its zone as it was written.
-pub(super) fn read<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<(Timetable, String)> {
+/// A timetable, with what was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Listed {
+    /// What fires.
+    pub(crate) timetable: Timetable,
+    /// When.
+    pub(crate) cron: String,
+    /// Where the clock hangs that it goes by.
+    pub(crate) zone: String,
+}
+
+/// All of them.
+pub(super) fn read<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Vec<Listed> {
     let Some(given) = section.given("timetable") else {
         reader.note("jobs.timetable".into(), "none".into(), SetBy::Default);
         return Vec::new();
     };
-    let mut all: Vec<(Timetable, String)> = Vec::new();
+    let mut all: Vec<Listed> = Vec::new();
     for (at, item) in given.items().into_iter().enumerate() {
         let table = &reader.inner(&TIMETABLE, item, &format!("jobs.timetable[{at}]"));
         if !table.is_written() {
             continue;
         }
-        let Some((timetable, zone)) = one(reader, table) else { continue };
-        if all.iter().any(|(it, _)| it.name() == timetable.name()) {
-            let wrong = Wrong::new(format!("is the name of two: `{}`", timetable.name()))
+        let Some(listed) = one(reader, table) else { continue };
+        let name = listed.timetable.name();
+        if all.iter().any(|it| it.timetable.name() == name) {
+            let wrong = Wrong::new(format!("is the name of two: `{name}`"))
                 .hint("give each a name of its own: all processes know it by that");
             if let Some(given) = table.given("name") {
                 reader.refuse(table, "name", given, wrong);
             }
             continue;
         }
-        all.push((timetable, zone));
+        all.push(listed);
     }
     all
 }
 
-fn one<'t>(reader: &mut Reader<'t>, table: &Section<'t>) -> Option<(Timetable, String)> {
+fn one<'t>(reader: &mut Reader<'t>, table: &Section<'t>) -> Option<Listed> {
     let mut needed = |key: &'static str, example: &str| {
         let hint = format!("write `{key} = \"{example}\"`");
         if table.given(key).is_none() {
@@ -62,7 +74,7 @@ fn one<'t>(reader: &mut Reader<'t>, table: &Section<'t>) -> Option<(Timetable, S
     match Timetable::new(&name, &cron, &zone) {
         Ok(timetable) => {
             let timetable = timetable.raw(&class, &args.0).queue(&queue).retry(retry);
-            Some((timetable.missed(missed), zone))
+            Some(Listed { timetable: timetable.missed(missed), cron, zone })
         }
         Err(error) => {
             let is_zone = matches!(error, forebay_jobs::timer::CronError::Zone(_));

@@ -8,10 +8,12 @@ use std::time::{Duration, UNIX_EPOCH};
 use forebay_edge::acme::Standing;
 use forebay_edge::mirror::MirrorView;
 use forebay_edge::origin::{LastError, ServerView};
-use forebay_edge::view::Status;
+use forebay_edge::view;
 use forebay_signals::clock;
 
+use crate::admin::Status;
 use crate::client;
+use crate::jobs::beside::View as Worker;
 use crate::report::{self, Problem};
 
 /// Time between two looks of the live view.
@@ -60,7 +62,8 @@ pub(super) fn redraw(text: &str, is_first: bool) {
 }
 
 /// One screen. With `before`, counts per second; without, since the start.
-fn screen(now: &Status, before: Option<&Status>) -> String {
+fn screen(whole: &Status, before: Option<&Status>) -> String {
+    let (now, before) = (&whole.edge, before.map(|it| &it.edge));
     let mut out = String::new();
     let seconds = before.map_or(now.uptime_s.max(1), |_| EVERY.as_secs());
     write_head(&mut out, now).expect("writing to a String does not fail");
@@ -69,11 +72,12 @@ fn screen(now: &Status, before: Option<&Status>) -> String {
     write_doormen(&mut out, now, before, seconds).expect("writing to a String does not fail");
     write_mirrors(&mut out, now, before, seconds).expect("writing to a String does not fail");
     write_origins(&mut out, now).expect("writing to a String does not fail");
+    write_jobs(&mut out, whole.jobs.as_ref()).expect("writing to a String does not fail");
     write_changes(&mut out, now).expect("writing to a String does not fail");
     out
 }
 
-fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
+fn write_head(out: &mut String, now: &view::Status) -> std::fmt::Result {
     let cache = &now.cache;
     let used = 100 * cache.bytes / cache.limit_bytes.max(1);
     writeln!(out, "forebay {} · {} for {}", now.version, now.state, span(now.uptime_s))?;
@@ -101,7 +105,7 @@ fn write_head(out: &mut String, now: &Status) -> std::fmt::Result {
 }
 
 /// What an authority did not give us, unless it is said above.
-fn write_orders(out: &mut String, now: &Status) -> std::fmt::Result {
+fn write_orders(out: &mut String, now: &view::Status) -> std::fmt::Result {
     let is_said = |of: &&Standing| {
         now.certificates.iter().any(|known| known.is_overdue && of.name() == known.name)
     };
@@ -114,8 +118,8 @@ fn write_orders(out: &mut String, now: &Status) -> std::fmt::Result {
 
 fn write_routes(
     out: &mut String,
-    now: &Status,
-    before: Option<&Status>,
+    now: &view::Status,
+    before: Option<&view::Status>,
     seconds: u64,
 ) -> std::fmt::Result {
     writeln!(
@@ -146,8 +150,8 @@ fn write_routes(
 
 fn write_rates(
     out: &mut String,
-    now: &Status,
-    before: Option<&Status>,
+    now: &view::Status,
+    before: Option<&view::Status>,
     seconds: u64,
 ) -> std::fmt::Result {
     if now.rates.is_empty() {
@@ -170,8 +174,8 @@ fn write_rates(
 
 fn write_doormen(
     out: &mut String,
-    now: &Status,
-    before: Option<&Status>,
+    now: &view::Status,
+    before: Option<&view::Status>,
     seconds: u64,
 ) -> std::fmt::Result {
     if now.forward_auths.is_empty() {
@@ -200,8 +204,8 @@ fn write_doormen(
 
 fn write_mirrors(
     out: &mut String,
-    now: &Status,
-    before: Option<&Status>,
+    now: &view::Status,
+    before: Option<&view::Status>,
     seconds: u64,
 ) -> std::fmt::Result {
     if now.mirrors.is_empty() {
@@ -228,7 +232,7 @@ fn write_mirrors(
     writeln!(out)
 }
 
-fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
+fn write_origins(out: &mut String, now: &view::Status) -> std::fmt::Result {
     writeln!(
         out,
         "{:<32} {:<10} {:>9} {:>9}  last error",
@@ -264,7 +268,27 @@ fn write_origins(out: &mut String, now: &Status) -> std::fmt::Result {
     writeln!(out)
 }
 
-fn write_changes(out: &mut String, now: &Status) -> std::fmt::Result {
+fn write_jobs(out: &mut String, jobs: Option<&Worker>) -> std::fmt::Result {
+    let Some(of) = jobs else { return Ok(()) };
+    writeln!(
+        out,
+        "jobs {} · {} of {} busy · {} ran, {} failed, {} dead · {} from {}",
+        of.state,
+        of.busy,
+        of.concurrency,
+        of.processed,
+        of.failed,
+        of.dead,
+        of.queues.join(", "),
+        of.store,
+    )?;
+    if let Some(trouble) = &of.trouble {
+        writeln!(out, "WARNING: jobs: {trouble}")?;
+    }
+    writeln!(out)
+}
+
+fn write_changes(out: &mut String, now: &view::Status) -> std::fmt::Result {
     if let Some(mark) = &now.mark {
         writeln!(out, "{}, by {}, {}", mark.what, mark.who, ago(mark.at_ms))?;
     }

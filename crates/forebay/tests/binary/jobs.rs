@@ -172,7 +172,7 @@ fn what_is_wrong_is_said_with_its_remedy() {
         (&["kill", "--set", "dead", "--all"], 1, "what is dead is not killed again"),
         (&["work", "--queue", "a=x", "--", "true"], 1, "`--queue a=x` has no weight"),
         (&["stats", "--store", "redis://127.0.0.1:1"], 2, "the job store does not answer"),
-        (&["stats", "--store", "ftp://a"], 1, "`--store` names no Redis server"),
+        (&["stats", "--store", "ftp://a"], 1, "flag `--store`: `jobs.store` names no Redis server"),
     ] {
         let (found, said) = place.refused(args);
         assert!(found == Some(code) && said.contains(words), "{args:?}: {found:?} {said}");

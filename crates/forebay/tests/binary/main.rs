@@ -3,6 +3,7 @@
 mod acme;
 #[path = "../../../edge/tests/acme/authority.rs"]
 mod authority;
+mod beside;
 mod busiest;
 mod collected;
 mod demo;

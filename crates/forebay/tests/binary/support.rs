@@ -20,7 +20,8 @@ pub(crate) fn forebay(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
     for (name, _) in std::env::vars_os() {
         let name_of = name.to_string_lossy();
-        if name_of.starts_with("FOREBAY_") || name_of.starts_with("OTEL_") {
+        let is_read = ["FOREBAY_", "OTEL_", "REDIS_", "RAILS_MAX_THREADS"];
+        if is_read.iter().any(|it| name_of.starts_with(it)) {
             command.env_remove(name);
         }
     }
@@ -277,6 +278,10 @@ fn answer(
                 return Ok(());
             }
         }
+        let length = head.to_ascii_lowercase();
+        let length = length.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length = length.and_then(|it| it.parse().ok()).unwrap_or(0);
+        std::io::copy(&mut lines.by_ref().take(length), &mut std::io::sink())?;
         asked.fetch_add(1, Ordering::SeqCst);
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         if path == "/slow" {

@@ -33,6 +33,8 @@ pub(crate) enum Jobs {
     Stats(Stats),
     /// Run jobs: deliver them by HTTP, or run a command for each
     Work(Work),
+    /// Timetables: when they fire; pause, resume or fire one
+    Cron(Cron),
 }
 
 /// Where.
@@ -232,6 +234,36 @@ Examples:
 
 Every number costs the same at any depth.")]
 pub(crate) struct Stats {
+    /// Where.
+    #[command(flatten)]
+    pub(crate) at: Where,
+}
+
+/// What is done with a timetable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CronAct {
+    /// It pushes nothing, in any process, and its ticks are over without it.
+    Pause,
+    /// It goes on with its next tick.
+    Resume,
+    /// Its job is pushed once, now; its ticks go on as before.
+    Fire,
+}
+
+/// `forebay jobs cron`.
+#[derive(Debug, Args)]
+#[command(before_long_help = "\
+Examples:
+  forebay jobs cron --config forebay.toml          when they fired last and fire next
+  forebay jobs cron pause 'nightly report'         nothing is pushed, whichever process knows it
+  forebay jobs cron fire 'nightly report' --config forebay.toml")]
+pub(crate) struct Cron {
+    /// What to do with one; without it they are listed
+    #[arg(value_name = "pause|resume|fire", requires = "name", hide_possible_values = true)]
+    pub(crate) act: Option<CronAct>,
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Where.
     #[command(flatten)]
     pub(crate) at: Where,

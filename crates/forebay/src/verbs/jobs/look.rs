@@ -115,7 +115,7 @@ pub(super) async fn stats(asked: &Stats) -> Result<ExitCode, Problem> {
     let busy: u64 = processes.iter().map(|process| process.busy).sum();
     let classes = pauses.iter().filter_map(|pause| match pause {
         Pause::Class(class) => Some(&**class),
-        Pause::Queue(_) => None,
+        Pause::Queue(_) | Pause::Timetable(_) => None,
     });
     let classes: Vec<&str> = classes.collect();
     let latency = |oldest: &Option<bytes::Bytes>| {

@@ -4,6 +4,7 @@
 
 pub(crate) mod args;
 mod change;
+mod cron;
 mod look;
 mod push;
 mod shown;
@@ -37,6 +38,7 @@ pub(crate) fn run(asked: Jobs) -> Result<ExitCode, Problem> {
             Jobs::Pause(pause) => change::pause(&pause, true).await,
             Jobs::Resume(pause) => change::pause(&pause, false).await,
             Jobs::Work(work) => work::work(work).await,
+            Jobs::Cron(cron) => cron::cron(&cron).await,
         }
     })
 }
