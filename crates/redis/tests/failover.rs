@@ -85,15 +85,15 @@ fn a_server_with_tls_is_who_its_certificate_says() {
             "no",
         ]);
         let by_name = settings(&format!("rediss://localhost:{port}"));
-        let known = Settings { ca_file: Some(certificate.clone()), ..by_name.clone() };
+        let known = Settings { authorities: Some(certificate.clone()), ..by_name.clone() };
         let redis = Redis::new(known.clone());
         assert_eq!(ask(&redis, &["INCR", "n"]).await.unwrap(), Value::Int(1));
         // Nobody vouches for it; it is not the one that it should be; the authorities are not to be read.
         let by_address = Target::parse(&format!("rediss://127.0.0.1:{port}")).expect("a URL");
         for wrong in [
-            Settings { ca_file: None, ..by_name.clone() },
+            Settings { authorities: None, ..by_name.clone() },
             Settings { target: by_address, ..known.clone() },
-            Settings { ca_file: Some(folder.path().join("none.pem")), ..by_name },
+            Settings { authorities: Some(folder.path().join("none.pem")), ..by_name },
         ] {
             let once = Settings { reconnect_attempts: 0, ..wrong };
             let error = ask(&Redis::new(once), &["INCR", "n"]).await.unwrap_err();

@@ -336,6 +336,7 @@ fn redis<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Redis {
         reconnect_delay_max,
         pool_size: reader.get_where(table, "pool_size", usual.pool_size, most),
         pool_timeout,
+        authorities: reader.get(table, "authorities", None),
         target: usual.target,
     }
 }

@@ -12,13 +12,14 @@ pub(super) fn variable(name: &str) -> Option<String> {
 type Read = fn(&Settings) -> String;
 
 /// Variables of Redis, their keys, and how a value is written as TOML.
-const REDIS: [(&str, &str, Read); 6] = [
+const REDIS: [(&str, &str, Read); 7] = [
     ("REDIS_TIMEOUT", "timeout", |it| it.timeout.show()),
     ("REDIS_RECONNECT_ATTEMPTS", "reconnect_attempts", |it| it.reconnect_attempts.show()),
     ("REDIS_RECONNECT_DELAY", "reconnect_delay", |it| it.reconnect_delay.show()),
     ("REDIS_RECONNECT_DELAY_MAX", "reconnect_delay_max", |it| it.reconnect_delay_max.show()),
     ("REDIS_POOL_SIZE", "pool_size", |it| it.pool_size.show()),
     ("REDIS_POOL_TIMEOUT", "pool_timeout", |it| it.pool_timeout.show()),
+    ("REDIS_CA_FILE", "authorities", |it| it.authorities.show()),
 ];
 const THREADS: &str = "RAILS_MAX_THREADS";
 

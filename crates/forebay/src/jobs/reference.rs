@@ -220,6 +220,13 @@ pub(crate) const REDIS: Section = Section {
             doc: "Longest time that a caller waits for its turn. `REDIS_POOL_TIMEOUT`.",
             example: r#""10s""#,
         },
+        Key {
+            name: "authorities",
+            kind: "path",
+            default: "",
+            doc: "PEM file of the authorities that vouch for a server of `rediss://`; read with each connection. Without it those of the system. `REDIS_CA_FILE`.",
+            example: r#""/etc/redis/ca.pem""#,
+        },
     ],
 };
 

@@ -247,7 +247,7 @@ impl Redis {
         hear: Arc<dyn Fn(Told) + Send + Sync>,
     ) -> RedisResult<MultiplexedConnection> {
         let target = &self.0.settings.target;
-        let ca_file = self.0.settings.ca_file.as_deref();
+        let authorities = self.0.settings.authorities.as_deref();
         // Sentinels are asked one after the other, then the server: each has its own time-out inside.
         let longest = self.0.settings.timeout * if target.is_by_sentinels() { 10 } else { 2 };
         if !self.0.is_old.load(Ordering::Relaxed) {
@@ -258,7 +258,7 @@ impl Redis {
                 Ok::<(), redis::aio::SendError>(())
             });
             let made =
-                clock::timeout(longest, target.open(ProtocolVersion::RESP3, &config, ca_file))
+                clock::timeout(longest, target.open(ProtocolVersion::RESP3, &config, authorities))
                     .await;
             match made.unwrap_or_else(|_| Err(too_late())) {
                 Err(error) if error.kind() == ErrorKind::RESP3NotSupported => {
@@ -268,7 +268,8 @@ impl Redis {
             }
         }
         let made =
-            clock::timeout(longest, target.open(ProtocolVersion::RESP2, &config, ca_file)).await;
+            clock::timeout(longest, target.open(ProtocolVersion::RESP2, &config, authorities))
+                .await;
         made.unwrap_or_else(|_| Err(too_late()))
     }
 }

@@ -33,7 +33,7 @@ pub struct Settings {
     pub pool_timeout: Duration,
     /// Certificates in PEM of the authorities that vouch for servers with TLS; those of the system if nobody
     /// says. Read with each connection, so that a new one is taken without a restart. `REDIS_CA_FILE`
-    pub ca_file: Option<PathBuf>,
+    pub authorities: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -46,7 +46,7 @@ impl Default for Settings {
             reconnect_delay_max: Duration::from_secs(5),
             pool_size: POOL_SIZE,
             pool_timeout: Duration::from_secs(6),
-            ca_file: None,
+            authorities: None,
         }
     }
 }
@@ -119,7 +119,7 @@ impl Settings {
             reconnect_delay_max: seconds("REDIS_RECONNECT_DELAY_MAX", base.reconnect_delay_max)?,
             pool_size: number("REDIS_POOL_SIZE", 1, threads)?,
             pool_timeout: seconds("REDIS_POOL_TIMEOUT", base.pool_timeout)?,
-            ca_file: given("REDIS_CA_FILE").map(PathBuf::from),
+            authorities: given("REDIS_CA_FILE").map(PathBuf::from),
         })
     }
 
@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(settings.timeout, Duration::from_millis(250));
         assert_eq!((settings.reconnect_attempts, settings.pool_size), (0, 7));
         assert_eq!(settings.pool_timeout, Duration::from_secs(9));
-        assert_eq!(settings.ca_file, Some(PathBuf::from("/etc/redis/ca.pem")));
+        assert_eq!(settings.authorities, Some(PathBuf::from("/etc/redis/ca.pem")));
         assert_eq!(settings.delay(0), Duration::from_millis(100));
         assert_eq!(settings.delay(2), Duration::from_millis(400));
         assert_eq!(settings.delay(60), Duration::from_secs(1));

@@ -144,7 +144,8 @@ impl Store for RedisStore {
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
         Box::pin(async move {
             let mut calls = pipe();
-            let kinds: [(&str, fn(Arc<str>) -> Pause); 3] = [
+            type Kind = (&'static str, fn(Arc<str>) -> Pause);
+            let kinds: [Kind; 3] = [
                 (keys::PAUSED, Pause::Queue),
                 (keys::PAUSED_CLASSES, Pause::Class),
                 (keys::PAUSED_TIMETABLES, Pause::Timetable),
@@ -153,7 +154,7 @@ impl Store for RedisStore {
                 calls.cmd("SMEMBERS").arg(key);
             }
             let answers = self.pipe(&calls).await?.into_iter().map(reply::texts);
-            let of = |(names, (_, kind)): (Vec<String>, (&str, fn(Arc<str>) -> Pause))| {
+            let of = |(names, (_, kind)): (Vec<String>, Kind)| {
                 names.into_iter().map(move |name| kind(name.into()))
             };
             let mut all: Vec<_> = answers.zip(kinds).flat_map(of).collect();
