@@ -98,6 +98,7 @@ pub struct Job {
     /// Where the arguments lie in `bytes`.
     args: std::ops::Range<usize>,
     class: Box<str>,
+    wrapped: Option<Box<str>>,
     id: Box<str>,
     queue: Option<Box<str>>,
     retry_queue: Option<Box<str>>,
@@ -134,6 +135,8 @@ impl Job {
         Ok(Job {
             args,
             class,
+            // Shown and counted by: what says no name is none.
+            wrapped: name(&fields, "wrapped").unwrap_or_default(),
             id,
             queue: name(&fields, "queue")?,
             retry_queue: name(&fields, "retry_queue")?,
@@ -183,6 +186,11 @@ impl Job {
     /// Name of the class that runs it.
     pub fn class(&self) -> &str {
         &self.class
+    }
+
+    /// Name of the class that is meant: of a job of Rails the one that its adapter wraps.
+    pub fn shown_class(&self) -> &str {
+        self.wrapped.as_deref().unwrap_or(&self.class)
     }
 
     /// Its id, `jid` on the wire.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 
+use super::classes::Classes;
 use super::handler::{Handler, Middleware, Unknown};
 use crate::job::Job;
 use crate::retry::{Exhausted, Failure};
@@ -32,6 +33,7 @@ pub(crate) struct Engine {
     pub(crate) drain: Drain,
     pub(crate) paused: Paused,
     pub(crate) tally: Tally,
+    pub(crate) classes_ran: Classes,
 }
 
 impl Engine {
@@ -49,6 +51,7 @@ impl Engine {
             drain: Drain::default(),
             paused: Paused::default(),
             tally: Tally::default(),
+            classes_ran: Classes::default(),
         }
     }
 

@@ -7,6 +7,7 @@
 //!   is dropped in the midst goes back; a handler harms no one else.
 
 mod caught;
+mod classes;
 mod context;
 mod engine;
 mod handler;
@@ -69,6 +70,7 @@ pub(crate) async fn job(engine: &Arc<Engine>, lease: Lease, state: Arc<State>) -
         Err(failure) => settle(engine, &lease, run.job(), handler, failure),
     };
     ended.took = clock::now().saturating_duration_since(began);
+    engine.classes_ran.count(run.job(), ended.ending, ended.took);
     ended
 }
 

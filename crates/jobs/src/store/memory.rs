@@ -12,9 +12,9 @@ use forebay_signals::clock;
 use tokio::sync::Notify;
 
 use super::{
-    Beat, Counts, Due, Entry, Finish, From, Lease, Lock, MOST_A_STEP, Owner, Pause, Process, Push,
-    Pushed, QueueView, Recovered, Reply, Retention, Room, Set, Signal, Store, StoreError, Then,
-    Token, Turn, Turned, Within,
+    BUCKETS, Beat, Counts, Due, Entry, Finish, From, Lease, Lock, MOST_A_STEP, Owner, Pause,
+    Process, Push, Pushed, QueueView, RAN_KEPT, Ran, Recovered, Reply, Retention, Room, Set,
+    Signal, Store, StoreError, Then, Token, Turn, Turned, Within,
 };
 use crate::time::{Clock, Moment};
 
@@ -71,6 +71,8 @@ struct State {
     notes: HashMap<(Box<str>, Box<str>), (Bytes, Moment)>,
     processed: u64,
     failed: u64,
+    /// By minute.
+    ran: BTreeMap<(i64, Arc<str>), Ran>,
 }
 
 type Sorted = BTreeSet<(Moment, Bytes)>;
@@ -342,6 +344,7 @@ impl Store for Memory {
         self.with(|state, now| {
             state.processed += beat.processed;
             state.failed += beat.failed;
+            state.count(beat.ran, now);
             let process = Process {
                 owner: beat.owner.clone(),
                 info: beat.info.to_owned(),
@@ -361,6 +364,19 @@ impl Store for Memory {
             state.signals.remove(owner);
             // What it still holds is taken over at once.
             state.alive.insert(owner.clone(), Moment::default());
+        })
+    }
+
+    fn ran(&self, within: Duration) -> Reply<'_, Vec<Ran>> {
+        self.with(|state, now| {
+            let mut all: BTreeMap<Arc<str>, Ran> = BTreeMap::new();
+            for ((_, class), ran) in
+                state.ran.range((minute(now.before(within.min(RAN_KEPT))) + 1, "".into())..)
+            {
+                let sum = all.entry(Arc::clone(class)).or_insert_with(|| Ran::of(class));
+                sum.add(&Ran { took: [0; BUCKETS], ..ran.clone() });
+            }
+            all.into_values().collect()
         })
     }
 
@@ -576,6 +592,17 @@ impl State {
         }
     }
 
+    fn count(&mut self, ran: &[Ran], now: Moment) {
+        let oldest = minute(now.before(RAN_KEPT));
+        while self.ran.first_key_value().is_some_and(|((at, _), _)| *at < oldest) {
+            self.ran.pop_first();
+        }
+        for one in ran {
+            let place = (minute(now), Arc::clone(&one.class));
+            self.ran.entry(place).or_insert_with(|| Ran::of(&one.class)).add(one);
+        }
+    }
+
     fn unlock(&mut self, lock: &Lock, now: Moment) -> bool {
         let held = self.locks.get(&lock.key);
         let is_ours = held.is_some_and(|(holder, until)| *holder == lock.holder && *until > now);
@@ -608,6 +635,10 @@ impl State {
 
 fn entry(at: Moment, payload: &Bytes) -> Entry {
     Entry { at, payload: payload.clone() }
+}
+
+fn minute(at: Moment) -> i64 {
+    at.as_micros().div_euclid(60_000_000)
 }
 
 fn is_of(payload: &Bytes, id: &str) -> bool {

@@ -28,10 +28,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::ran::*;
 pub use self::terms::*;
 use crate::time::Moment;
 
 pub mod memory;
+mod ran;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
@@ -143,6 +145,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets a process that ends in order.
     fn leave<'a>(&'a self, owner: &'a Owner) -> Reply<'a, ()>;
+
+    /// What ran of each class in the last so many minutes, by name: what beats told. No more than
+    /// [`RAN_KEPT`] is known; times of single runs ([`Ran::took`]) are not told here.
+    fn ran(&self, within: Duration) -> Reply<'_, Vec<Ran>>;
 
     /// Processes that beat of late.
     fn processes(&self) -> Reply<'_, Vec<Process>>;

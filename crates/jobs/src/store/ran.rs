@@ -107,9 +107,16 @@ mod tests {
 
     #[test]
     fn a_run_belongs_to_the_bucket_below_whose_bound_it_is() {
-        for (ms, bucket) in
-            [(0, 0), (19, 0), (20, 1), (29, 1), (30, 2), (334_999, 24), (335_000, 25), (1 << 40, 25)]
-        {
+        for (ms, bucket) in [
+            (0, 0),
+            (19, 0),
+            (20, 1),
+            (29, 1),
+            (30, 2),
+            (334_999, 24),
+            (335_000, 25),
+            (1 << 40, 25),
+        ] {
             let mut ran = Ran::of("A");
             ran.succeeded(Duration::from_millis(ms));
             assert_eq!(ran.took.iter().position(|count| *count == 1), Some(bucket), "{ms} ms");

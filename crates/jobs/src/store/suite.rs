@@ -13,8 +13,8 @@ use bytes::Bytes;
 use forebay_signals::clock;
 
 use super::{
-    Beat, Due, Entry, Finish, From, Lease, Lock, MOST_A_STEP, Owner, Pause, Push, Pushed,
-    Retention, Set, Signal, Store, Then, Token, Turn, Turned, Within, Work,
+    Beat, Due, Entry, Finish, From, Lease, Lock, MOST_A_STEP, Metrics, Owner, Pause, Push, Pushed,
+    RAN_KEPT, Ran, Retention, Set, Signal, Store, Then, Token, Turn, Turned, Within, Work,
 };
 use crate::store::memory::Memory;
 use crate::time::{Clock, Moment};
@@ -83,6 +83,7 @@ macro_rules! contract_suite {
             jobs_are_found_by_their_id
             counts_say_what_there_is
             processes_are_shown_and_told
+            runs_are_counted_by_class_for_some_hours
             notes_are_kept_for_their_time
             who_waits_is_woken_by_a_push
             who_waits_is_woken_when_a_pause_ends
@@ -646,6 +647,8 @@ pub(crate) async fn processes_are_shown_and_told(bench: Bench) {
         rtt_us: 50,
         processed: 7,
         failed: 2,
+        ran: &[],
+        metrics: Metrics::default(),
     };
     assert_eq!(bench.store.beat(beat.clone()).await.unwrap(), None);
     let processes = bench.other.processes().await.unwrap();
@@ -663,6 +666,51 @@ pub(crate) async fn processes_are_shown_and_told(bench: Bench) {
     assert!(bench.store.processes().await.unwrap()[0].is_quiet);
     bench.store.leave(&me).await.unwrap();
     assert!(bench.other.processes().await.unwrap().is_empty());
+}
+
+pub(crate) async fn runs_are_counted_by_class_for_some_hours(bench: Bench) {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let me = owner("host:1:abc");
+    let tell = |metrics, ran: Vec<Ran>| {
+        let (store, me) = (Arc::clone(&bench.store), me.clone());
+        async move {
+            let (processed, failed) = (1, 0);
+            let beat = Beat {
+                owner: &me,
+                info: "{}",
+                concurrency: 1,
+                work: &[],
+                is_quiet: false,
+                rss_kb: 1,
+                rtt_us: 1,
+                processed,
+                failed,
+                ran: &ran,
+                metrics,
+            };
+            assert_eq!(store.beat(beat).await.unwrap(), None);
+        }
+    };
+    let ran = |class: &str, succeeded: u64, failed: u64| {
+        let mut ran = Ran::of(class);
+        (0..succeeded).for_each(|_| ran.succeeded(Duration::from_millis(25)));
+        (0..failed).for_each(|_| ran.failed());
+        ran
+    };
+    let told = |class: &str, processed, failed, ms| Ran { processed, failed, ms, ..Ran::of(class) };
+    assert_eq!(bench.other.ran(HOUR).await.unwrap(), []);
+    tell(Metrics::Sidekiq8, vec![ran("A::B", 3, 1), ran("C", 0, 2)]).await;
+    tell(Metrics::Sidekiq7, vec![ran("A::B", 1, 0)]).await;
+    let both = [told("A::B", 5, 1, 100), told("C", 2, 2, 0)];
+    assert_eq!(bench.other.ran(HOUR).await.unwrap(), both);
+    bench.clock.advance(61 * MINUTE);
+    assert_eq!(bench.other.ran(HOUR).await.unwrap(), []);
+    tell(Metrics::Sidekiq8, vec![ran("C", 1, 0)]).await;
+    assert_eq!(bench.other.ran(MINUTE).await.unwrap(), [told("C", 1, 0, 25)]);
+    let all = [told("A::B", 5, 1, 100), told("C", 3, 2, 25)];
+    assert_eq!(bench.other.ran(2 * HOUR).await.unwrap(), all);
+    bench.clock.advance(RAN_KEPT);
+    assert_eq!(bench.other.ran(4 * RAN_KEPT).await.unwrap(), []);
 }
 
 pub(crate) async fn notes_are_kept_for_their_time(bench: Bench) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::{Metrics, Ran};
 use crate::time::Moment;
 
 /// A process that leases jobs: `host:pid:nonce`, never used twice.
@@ -249,6 +250,10 @@ pub struct Beat<'a> {
     pub processed: u64,
     /// Those of them that failed.
     pub failed: u64,
+    /// The same by class, each class once.
+    pub ran: &'a [Ran],
+    /// How these are written for Ruby to read.
+    pub metrics: Metrics,
 }
 
 /// A job that runs.

@@ -127,6 +127,7 @@ impl Heart {
         let tally = &shared.engine.tally;
         let processed = tally.processed.load(Ordering::Acquire);
         let failed = tally.failed.load(Ordering::Acquire);
+        let ran = shared.engine.classes_ran.untold();
         let work = shared.board.all().into_iter().map(|run| Work {
             thread: format!("{:x}", run.lease.token.0).into(),
             queue: run.lease.queue,
@@ -144,6 +145,8 @@ impl Heart {
             rtt_us: u64::try_from(self.rtt.as_micros()).unwrap_or(u64::MAX),
             processed,
             failed,
+            ran: &ran,
+            metrics: shared.engine.classes_ran.metrics,
         };
         let asked = clock::now();
         let signal = in_time(shared.engine.store.beat(beat)).await?;
@@ -151,6 +154,7 @@ impl Heart {
         // Only now: what the store has not taken is handed over with the next.
         tally.processed.fetch_sub(processed, Ordering::AcqRel);
         tally.failed.fetch_sub(failed, Ordering::AcqRel);
+        shared.engine.classes_ran.told(&ran);
         match signal {
             Some(Signal::Quiet) => shared.quiet(),
             Some(Signal::Stop) => shared.stop(shared.grace),

@@ -31,6 +31,8 @@ fn ten_thousand_jobs_run_once_each() {
         // Handed over once, whoever counted them.
         assert_eq!(bench.counts().await.processed, 10_000);
         assert_eq!((bench.counts().await.failed, bench.counts().await.processes), (0, 0));
+        let ran = bench.store.ran(LONG * 3).await.unwrap();
+        assert_eq!((ran.len(), ran[0].processed, ran[0].failed), (1, 10_000, 0));
     });
 }
 

@@ -9,7 +9,7 @@ use forebay_redis::{cmd, pipe};
 
 use super::super::{
     Beat, Counts, Due, Entry, From, Lease, Lock, Owner, Pause, Process, Push, Pushed, QueueView,
-    Recovered, Reply, Room, Set, Signal, Store, Turn, Turned, Within,
+    Ran, Recovered, Reply, Room, Set, Signal, Store, Turn, Turned, Within,
 };
 use super::{RedisStore, keys, reply, turn};
 use crate::time::Moment;
@@ -173,6 +173,10 @@ impl Store for RedisStore {
 
     fn leave<'a>(&'a self, owner: &'a Owner) -> Reply<'a, ()> {
         Box::pin(self.forget(owner))
+    }
+
+    fn ran(&self, within: Duration) -> Reply<'_, Vec<Ran>> {
+        Box::pin(self.ran_within(within))
     }
 
     fn processes(&self) -> Reply<'_, Vec<Process>> {

@@ -18,6 +18,7 @@
 mod contract;
 mod keys;
 mod push;
+mod ran;
 mod recover;
 mod reply;
 mod scripts;

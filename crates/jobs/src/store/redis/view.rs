@@ -196,6 +196,7 @@ impl RedisStore {
             call.arg(beat.info).arg(beat.concurrency).arg(beat.work.len()).arg(beat.rtt_us);
             call.arg(if beat.is_quiet { "true" } else { "false" }).arg(beat.rss_kb);
             call.arg(beat.processed).arg(beat.failed);
+            super::ran::fill(call, beat.metrics, beat.ran);
             for work in beat.work {
                 // The payload as a text: so every version of Sidekiq reads it. Of what is no JSON they can make
                 // nothing, and would show no job at all.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rusqlite::params;
 
-use super::super::{MOST_A_STEP, Owner, Process, Push, Signal};
+use super::super::{MOST_A_STEP, Owner, Process, Push, RAN_KEPT, Ran, Signal};
 use super::fault::{Done, count, int};
 use super::step::{Kind, Step};
 use super::{push, queue};
@@ -26,11 +26,13 @@ pub(super) struct Said {
     pub(super) is_quiet: bool,
     pub(super) processed: u64,
     pub(super) failed: u64,
+    pub(super) ran: Vec<Ran>,
 }
 
 pub(super) fn beat(step: &Step<'_>, said: &Said) -> Done<Option<Signal>> {
     step.add(Kind::Processed as i64, i64::try_from(said.processed).unwrap_or(i64::MAX))?;
     step.add(Kind::Failed as i64, i64::try_from(said.failed).unwrap_or(i64::MAX))?;
+    count_ran(step, &said.ran)?;
     let sql = "INSERT OR REPLACE INTO forebay_process \
                (owner, info, concurrency, busy, beat, is_quiet, until) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
@@ -42,6 +44,42 @@ pub(super) fn beat(step: &Step<'_>, said: &Said) -> Done<Option<Signal>> {
                (SELECT id FROM forebay_signal WHERE owner = ?1 ORDER BY id LIMIT 1) RETURNING signal";
     let signal: Option<i64> = step.find(sql, [owner], |row| row.get(0))?;
     Ok(signal.and_then(signal_of))
+}
+
+fn count_ran(step: &Step<'_>, ran: &[Ran]) -> Done<()> {
+    if ran.is_empty() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO forebay_ran (minute, class, processed, failed, ms) VALUES (?1, ?2, ?3, ?4, ?5) \
+               ON CONFLICT (minute, class) DO UPDATE SET \
+               processed = processed + ?3, failed = failed + ?4, ms = ms + ?5";
+    let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    for one in ran {
+        let (processed, failed, ms) = (number(one.processed), number(one.failed), number(one.ms));
+        step.run(sql, params![minute(step.now), &*one.class, processed, failed, ms])?;
+    }
+    // More than comes in, so that it ends even if nobody beat for a long time.
+    let sql = "DELETE FROM forebay_ran WHERE (minute, class) IN \
+               (SELECT minute, class FROM forebay_ran WHERE minute < ?1 ORDER BY minute LIMIT ?2)";
+    step.run(sql, params![minute(step.now.before(RAN_KEPT)), TIDIED + 2 * int(ran.len())])?;
+    Ok(())
+}
+
+pub(super) fn ran(step: &Step<'_>, within: Duration) -> Done<Vec<Ran>> {
+    let sql = "SELECT class, sum(processed), sum(failed), sum(ms) FROM forebay_ran \
+               WHERE minute > ?1 GROUP BY class ORDER BY class";
+    let after = minute(step.now.before(within.min(RAN_KEPT)));
+    step.list(sql, [after], |row| {
+        let mut ran = Ran::of(&row.get::<_, String>(0)?);
+        ran.processed = count(row.get(1)?);
+        ran.failed = count(row.get(2)?);
+        ran.ms = count(row.get(3)?);
+        Ok(ran)
+    })
+}
+
+fn minute(at: Moment) -> i64 {
+    at.as_micros().div_euclid(60_000_000)
 }
 
 pub(super) fn processes(step: &Step<'_>) -> Done<Vec<Process>> {

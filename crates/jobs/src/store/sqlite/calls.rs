@@ -8,7 +8,7 @@ use forebay_signals::clock;
 
 use super::super::{
     Beat, Counts, Due, Entry, From, Lease, Lock, MOST_A_STEP, Owner, Pause, Process, Push, Pushed,
-    QueueView, Recovered, Reply, Room, Set, Signal, Store, StoreError, Turn, Turned, Within,
+    QueueView, Ran, Recovered, Reply, Room, Set, Signal, Store, StoreError, Turn, Turned, Within,
 };
 use super::fault::{Done, Fault};
 use super::lease::Asked;
@@ -250,6 +250,7 @@ impl Store for Sqlite {
             is_quiet: beat.is_quiet,
             processed: beat.processed,
             failed: beat.failed,
+            ran: beat.ran.to_vec(),
         };
         self.write(Committed, 1, move |step| beside::beat(step, &said))
     }
@@ -257,6 +258,10 @@ impl Store for Sqlite {
     fn leave<'a>(&'a self, owner: &'a Owner) -> Reply<'a, ()> {
         let owner = owner.clone();
         self.write(Committed, 1, move |step| lease::leave(step, &owner))
+    }
+
+    fn ran(&self, within: Duration) -> Reply<'_, Vec<Ran>> {
+        self.read(move |step| beside::ran(step, within))
     }
 
     fn processes(&self) -> Reply<'_, Vec<Process>> {

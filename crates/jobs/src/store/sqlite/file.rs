@@ -13,8 +13,8 @@ use super::fault::{Done, Fault, int};
 /// What `file` and others may know a file of ours by: "fjob".
 const APPLICATION: i64 = 0x666a_6f62;
 /// The steps from one version of the tables to the next; there are as many versions as steps.
-const STEPS: [&str; 1] = [include_str!("tables.sql")];
-const VERSION: i64 = 1;
+const STEPS: [&str; 2] = [include_str!("tables.sql"), include_str!("tables_2.sql")];
+const VERSION: i64 = 2;
 
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;

@@ -1,22 +1,14 @@
 -- Says what a process does, as Sidekiq does, on a full server too: the first write is one that none refuses.
 --   KEYS  id, work, workers, signals
---   ARGV  now, id, shown for, info, concurrency, busy, rtt, quiet, rss, processed, failed, then: thread, job
+--   ARGV  now, id, shown for, info, concurrency, busy, rtt, quiet, rss, processed, failed, form of metrics (8, 7),
+--         classes, then of each: name, processed, failed, ms, buckets, then of each: index, count
+--         then of each job that runs: thread, job
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')
   now = time[1] * 1000000 + time[2]
 end
 redis.call('UNLINK', KEYS[2], KEYS[3])
-for at = 12, #ARGV, 100 do
-  local some = { unpack(ARGV, at, math.min(at + 99, #ARGV)) }
-  redis.call('HSET', KEYS[2], unpack(some))
-  -- Where Sidekiq 6.4 looks.
-  redis.call('HSET', KEYS[3], unpack(some))
-end
-if ARGV[12] then
-  redis.call('EXPIRE', KEYS[2], ARGV[3])
-  redis.call('EXPIRE', KEYS[3], ARGV[3])
-end
 redis.call('SADD', 'processes', ARGV[2])
 redis.call('HSET', KEYS[1], 'info', ARGV[4], 'concurrency', ARGV[5], 'busy', ARGV[6],
   'beat', string.format('%.6f', now / 1000000), 'rtt_us', ARGV[7], 'quiet', ARGV[8], 'rss', ARGV[9])
@@ -38,5 +30,49 @@ for i, stat in ipairs({ 'stat:processed', 'stat:failed' }) do
     redis.call('INCRBY', stat .. date, by)
     redis.call('EXPIRE', stat .. date, 157680000)
   end
+end
+local at = 14
+local classes = tonumber(ARGV[13])
+if classes > 0 then
+  local minutes = math.floor(now / 60000000) % 1440
+  local hour, minute = math.floor(minutes / 60), minutes % 60
+  local prefix, window = '', string.format('-%02d-%02d:%d', day, hour, minute)
+  local totals = { { string.format('j|%04d%02d%02d|%d:%d', year, month, day, hour, minute), 28800 } }
+  if ARGV[12] == '8' then
+    prefix, window = 'h|', string.format('-%d-%d:%d', day, hour, minute)
+    local name = string.format('j|%02d%02d%02d|%d:%02d', year % 100, month, day, hour, minute)
+    totals = { { name, 28800 }, { string.sub(name, 1, -2), 259200 } }
+  end
+  -- Another kind of value may lie under a name that a stranger's job gave: the beat goes on.
+  for _ = 1, classes do
+    local class, buckets = ARGV[at], tonumber(ARGV[at + 4])
+    for _, total in ipairs(totals) do
+      for i, field in ipairs({ '|p', '|f', '|ms' }) do
+        if ARGV[at + i] ~= '0' then redis.pcall('HINCRBY', total[1], class .. field, ARGV[at + i]) end
+      end
+    end
+    at = at + 5
+    if buckets > 0 then
+      local call = { 'BITFIELD', prefix .. class .. window, 'OVERFLOW', 'SAT' }
+      for _ = 1, buckets do
+        for _, word in ipairs({ 'INCRBY', 'u16', '#' .. ARGV[at], ARGV[at + 1] }) do call[#call + 1] = word end
+        at = at + 2
+      end
+      redis.pcall(unpack(call))
+      redis.call('EXPIRE', call[2], 28800)
+    end
+  end
+  for _, total in ipairs(totals) do redis.call('EXPIRE', total[1], total[2]) end
+end
+local is_any = ARGV[at]
+for from = at, #ARGV, 100 do
+  local some = { unpack(ARGV, from, math.min(from + 99, #ARGV)) }
+  redis.call('HSET', KEYS[2], unpack(some))
+  -- Where Sidekiq 6.4 looks.
+  redis.call('HSET', KEYS[3], unpack(some))
+end
+if is_any then
+  redis.call('EXPIRE', KEYS[2], ARGV[3])
+  redis.call('EXPIRE', KEYS[3], ARGV[3])
 end
 return redis.call('RPOP', KEYS[4])

@@ -24,7 +24,7 @@ async fn fill(store: &RedisStore, count: usize) {
     store.push(&(0..count).map(job).collect::<Vec<_>>()).await.unwrap();
 }
 
-async fn raw(server: &Server, parts: &[&str]) -> Value {
+pub(super) async fn raw(server: &Server, parts: &[&str]) -> Value {
     let mut call = cmd(parts[0]);
     for part in &parts[1..] {
         call.arg(*part);
@@ -185,6 +185,8 @@ async fn full(server: Server) {
         rtt_us: 1,
         processed: 51,
         failed: 50,
+        ran: &[],
+        metrics: Metrics::default(),
     };
     assert_eq!(store.beat(beat).await.unwrap(), None);
     let processes = store.processes().await.unwrap();
@@ -297,6 +299,8 @@ fn what_is_strange_in_the_keys_harms_nobody() {
             rtt_us: 1,
             processed: 0,
             failed: 0,
+            ran: &[],
+            metrics: Metrics::default(),
         };
         assert_eq!(store.beat(beat).await.unwrap(), None);
     });

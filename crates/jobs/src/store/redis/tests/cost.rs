@@ -66,6 +66,8 @@ async fn deep(server: Server) {
         rtt_us: 1,
         processed: 1,
         failed: 0,
+        ran: &[],
+        metrics: Metrics::default(),
     };
     store.keep(&owner).await.unwrap();
     let mut all = Vec::new();

@@ -9,7 +9,7 @@ use forebay_redis::server::Server;
 
 use super::super::suite::{self, Bench};
 use super::super::{
-    Beat, Counts, From, Lease, Lock, Owner, Push, Retention, Set, Store, StoreError, Turn,
+    Beat, Counts, From, Lease, Lock, Metrics, Owner, Push, Retention, Set, Store, StoreError, Turn,
 };
 use super::{RedisStore, reply};
 use crate::time::{Clock, Moment};
@@ -46,3 +46,4 @@ mod laws_on_redis_6_2 {
 
 mod befalls;
 mod cost;
+mod metrics;

@@ -30,7 +30,7 @@ fn a_file_of_ours_is_known_and_opened_again() {
         let number = |pragma: &str| {
             conn.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0)).unwrap()
         };
-        assert_eq!((number("application_id"), number("user_version")), (0x666a_6f62, 1));
+        assert_eq!((number("application_id"), number("user_version")), (0x666a_6f62, 2));
         check(&path);
     });
 }
@@ -55,6 +55,21 @@ fn many_may_open_a_file_at_once_that_is_not_there_yet() {
 }
 
 #[test]
+fn a_file_of_an_older_version_is_brought_up_to_date() {
+    let (_folder, path) = fresh();
+    run(async move {
+        let conn = Connection::open(&path).unwrap();
+        conn.execute_batch(include_str!("../tables.sql")).unwrap();
+        conn.execute("INSERT INTO forebay_file (version) VALUES (1)", []).unwrap();
+        drop(conn);
+        let store = Sqlite::open(&path, Options::default()).unwrap();
+        store.push(&[push_to("q", 1)]).await.unwrap();
+        assert_eq!(store.ran(Duration::from_secs(60)).await.unwrap(), []);
+        check(&path);
+    });
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_refused() {
     let (_folder, path) = fresh();
     drop(Sqlite::open(&path, Options::default()).unwrap());
@@ -66,7 +81,7 @@ fn a_file_of_a_newer_version_is_refused() {
     assert_eq!(
         why(&error),
         format!(
-            "`{}` is of version 9; this program knows versions up to 1: use the newer program",
+            "`{}` is of version 9; this program knows versions up to 2: use the newer program",
             path.display()
         )
     );
