@@ -8,7 +8,7 @@ use forebay_edge::config::file::{
     word, written,
 };
 use forebay_jobs::fetch::Order;
-use forebay_jobs::store::Retention;
+use forebay_jobs::store::{Metrics, Retention};
 use forebay_jobs::time::Form;
 use forebay_redis::connect::{Settings as Redis, Target};
 
@@ -43,6 +43,8 @@ pub(crate) struct Jobs {
     pub(crate) retention: Retention,
     /// How moments are written.
     pub(crate) form: Form,
+    /// How runs by class are written.
+    pub(crate) metrics: Metrics,
     /// Which are run, and in which order.
     pub(crate) order: Order,
     /// How many at once.
@@ -170,6 +172,7 @@ fn jobs(reader: &mut Reader<'_>) -> Jobs {
         ..usual
     };
     let form = reader.get(section, "time_stamps", Stamps(Form::default())).0;
+    let metrics = reader.get(section, "metrics", Pages(Metrics::default())).0;
     let redis = redis(reader, section);
     let http = runners::http(reader, section, deadline);
     let (command, commands) = runners::exec(reader, section);
@@ -185,6 +188,7 @@ fn jobs(reader: &mut Reader<'_>) -> Jobs {
         },
         retention,
         form,
+        metrics,
         order,
         concurrency,
         deadline,
@@ -302,6 +306,24 @@ impl Setting for Stamps {
     fn show(&self) -> String {
         let name = STAMPS.iter().find(|(_, form)| *form == self.0);
         name.map_or("seconds", |(name, _)| name).to_owned().show()
+    }
+}
+
+/// Which Metrics page reads them: `"8"`, `"7"` or `"off"`.
+#[derive(Clone, Copy)]
+struct Pages(Metrics);
+
+const PAGES: [(&str, Metrics); 3] =
+    [("8", Metrics::Sidekiq8), ("7", Metrics::Sidekiq7), ("off", Metrics::Off)];
+
+impl Setting for Pages {
+    fn read(value: &toml::Spanned<toml::de::DeValue<'_>>) -> Result<Pages, Wrong> {
+        word(value, &PAGES).map(Pages)
+    }
+
+    fn show(&self) -> String {
+        let name = PAGES.iter().find(|(_, it)| *it == self.0);
+        name.map_or("8", |(name, _)| name).to_owned().show()
     }
 }
 

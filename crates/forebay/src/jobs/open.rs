@@ -78,6 +78,7 @@ impl Runner {
             .deadline(jobs.deadline)
             .grace(jobs.grace)
             .form(jobs.form)
+            .metrics(jobs.metrics)
             .tag("forebay");
         for (class, command) in &jobs.commands {
             worker = worker.handler(class, commands(command));

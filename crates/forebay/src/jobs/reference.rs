@@ -75,6 +75,13 @@ pub(crate) const JOBS: Section = Section {
             example: r#""milliseconds""#,
         },
         Key {
+            name: "metrics",
+            kind: "`8`, `7` or `off`, as a text",
+            default: r#""8""#,
+            doc: "For which version of Sidekiq's Web UI runs are counted by class on Redis, for its Metrics page; 7 is for 6.5 too.",
+            example: r#""7""#,
+        },
+        Key {
             name: "http",
             kind: "table",
             default: "none",

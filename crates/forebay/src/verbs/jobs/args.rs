@@ -269,6 +269,19 @@ pub(crate) struct Cron {
     pub(crate) at: Where,
 }
 
+/// How runs by class are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MetricsForm {
+    /// As Sidekiq 8 reads them.
+    #[value(name = "8")]
+    Eight,
+    /// As Sidekiq 6.5 and 7 read them.
+    #[value(name = "7")]
+    Seven,
+    /// Not at all.
+    Off,
+}
+
 /// `forebay jobs work`.
 #[derive(Debug, Args)]
 #[command(before_long_help = "\
@@ -298,6 +311,9 @@ pub(crate) struct Work {
     /// How long a job may take [default: 10m]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) deadline: Option<Duration>,
+    /// How runs by class are written for the Metrics page of Sidekiq's Web UI, on Redis [default: 8]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) metrics: Option<MetricsForm>,
     /// How long jobs may go on when it ends [default: 25s]
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) grace: Option<Duration>,

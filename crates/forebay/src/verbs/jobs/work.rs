@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use forebay_jobs::deliver::Secret;
 use forebay_jobs::fetch::Order;
+use forebay_jobs::store::Metrics;
 
-use super::args::Work;
+use super::args::{MetricsForm, Work};
 use super::{Told, store, told};
 use crate::jobs::Jobs;
 use crate::jobs::open::Runner;
@@ -53,6 +54,12 @@ fn told_by_flags(asked: &Work, mut jobs: Jobs) -> Result<Jobs, Problem> {
     }
     jobs.concurrency = asked.concurrency.unwrap_or(jobs.concurrency).max(1);
     jobs.grace = asked.grace.unwrap_or(jobs.grace);
+    jobs.metrics = match asked.metrics {
+        Some(MetricsForm::Eight) => Metrics::Sidekiq8,
+        Some(MetricsForm::Seven) => Metrics::Sidekiq7,
+        Some(MetricsForm::Off) => Metrics::Off,
+        None => jobs.metrics,
+    };
     if let Some(deadline) = asked.deadline {
         jobs.deadline = deadline;
         jobs.http.iter_mut().for_each(|http| http.deadline = deadline);
