@@ -20,4 +20,6 @@ if not ARGV[4] then
 end
 local ends = math.max(now + ARGV[3], till or 0)
 redis.call('HSET', KEYS[1], ARGV[2], ARGV[4], 'fb:until', string.format('%.0f', ends))
-redis.call('PEXPIRE', KEYS[1], string.format('%.0f', (ends - now) / 1000 + 60000))
+-- Ruby may keep a cursor of its own there, for longer.
+local kept = math.max((ends - now) / 1000 + 60000, redis.call('PTTL', KEYS[1]))
+redis.call('PEXPIRE', KEYS[1], string.format('%.0f', kept))

@@ -46,4 +46,4 @@ mod laws_on_redis_6_2 {
 
 mod befalls;
 mod cost;
-mod metrics;
+mod ruby;

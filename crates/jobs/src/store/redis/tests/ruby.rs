@@ -1,5 +1,6 @@
-//! Runs by class as the Metrics pages of Sidekiq 8.1 and 7.3 read them: made after what these write, since neither can be
-//! installed beside the tests.
+//! What Ruby reads of ours and leaves to us: runs by class as the Metrics pages of Sidekiq 8.1 and 7.3 read them (made
+//! after what these write, since neither can be installed beside the tests), jobs that go on where they stopped, queues
+//! that it empties.
 
 use super::super::super::{Push, Ran};
 use super::befalls::raw;
@@ -156,5 +157,22 @@ fn a_queue_that_ruby_empties_is_counted_right_and_seen_again() {
         let turn = Turn { owner: &owner, finished: &finished, queues: &[], fresh: &[] };
         assert!(store.turn(turn).await.unwrap().lost.is_empty());
         assert_eq!(store.queues().await.unwrap().len(), 1);
+    });
+}
+
+#[test]
+fn a_cursor_of_ruby_stays_and_its_wish_to_cancel_is_heard() {
+    suite::run(async {
+        let server = Server::start(&[]);
+        let store = store(&server, &Clock::wall());
+        // As Sidekiq 8 keeps how far an iterable job has come, and that somebody cancelled it.
+        let kept =
+            ["HSET", "it-j", "ex", "2", "c", "\"7\"", "rt", "1.5", "cancelled", "1795436000"];
+        raw(&server, &kept).await;
+        raw(&server, &["EXPIRE", "it-j", "2592000"]).await;
+        assert!(store.noted("j", "cancelled").await.unwrap().is_some());
+        store.note("j", "log", Some(b"a line"), Duration::from_secs(60)).await.unwrap();
+        assert_eq!(store.noted("j", "c").await.unwrap().as_deref(), Some(&b"\"7\""[..]));
+        assert!(ttl(&server, "it-j").await > 2_591_000);
     });
 }
