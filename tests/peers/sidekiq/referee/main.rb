@@ -5,7 +5,7 @@ require_relative "report"
 require_relative "deliveries"
 require_relative "stage"
 require_relative "ui"
-CASES = %w[theirs ours failures screens buttons together harmless full].freeze
+CASES = %w[theirs ours failures screens buttons together harmless guide full].freeze
 CASES.each { |name| require_relative "cases/#{name}" }
 
 DEADLINE_SECONDS = 420

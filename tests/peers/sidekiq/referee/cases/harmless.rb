@@ -33,9 +33,10 @@ module Harmless
   def self.stopped(report, stage)
     worker = stage.forebay(queues: ["calm"], options: ["--grace", "500ms"])
     running = stage.jobs("push", "Waits", "--queue", "calm")
-    wait_until("it runs") { !stage.deliveries.given.empty? }
+    given = wait_until("it runs") { stage.deliveries.given.first }
     Sidekiq::Queue.new("calm").clear
     report.equal("a worker stops within its grace", 0, worker.stop)
+    report.equal("what it had not ended goes back byte for byte", [given.b], stage.raw_queue("calm").map(&:b))
     report.equal("what goes back to a queue that Ruby forgot is seen there", [["calm"], [running]], [Sidekiq::Queue.all.map(&:name), Sidekiq::Queue.new("calm").map(&:jid)])
     stage.clear
   end
