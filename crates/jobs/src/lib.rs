@@ -8,6 +8,7 @@
 //! - [`store`] keeps them; its module says what every store promises.
 //! - [`fetch`] leases them, [`run`] runs them, [`retry`] decides what becomes of those that failed.
 //! - [`timer`] moves what is due and fires timetables.
+//! - [`view`] shows numbers, [`act`] changes what waits.
 //! - [`worker`] puts these together; [`testing`] is for tests of applications.
 
 pub mod act;
@@ -27,4 +28,5 @@ pub mod time;
 pub mod timer;
 #[cfg(test)]
 mod trial;
+pub mod view;
 pub mod worker;

@@ -15,6 +15,7 @@ use crate::job::Job;
 use crate::retry::{Exhausted, Failure};
 use crate::store::{Pause, Store, StoreError};
 use crate::time::{Clock, Form, Moment};
+use crate::view::Runs;
 
 /// Called when a job has failed for good.
 pub(crate) type OnDeath = Arc<dyn Fn(&Job, &Failure, Exhausted) + Send + Sync>;
@@ -34,6 +35,7 @@ pub(crate) struct Engine {
     pub(crate) paused: Paused,
     pub(crate) tally: Tally,
     pub(crate) classes_ran: Classes,
+    pub(crate) runs: Arc<Runs>,
 }
 
 impl Engine {
@@ -52,6 +54,7 @@ impl Engine {
             paused: Paused::default(),
             tally: Tally::default(),
             classes_ran: Classes::default(),
+            runs: Arc::default(),
         }
     }
 

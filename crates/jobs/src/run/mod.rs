@@ -71,6 +71,7 @@ pub(crate) async fn job(engine: &Arc<Engine>, lease: Lease, state: Arc<State>) -
     };
     ended.took = clock::now().saturating_duration_since(began);
     engine.classes_ran.count(run.job(), ended.ending, ended.took);
+    engine.runs.count(run.job().class(), ended.ending, ended.took);
     ended
 }
 

@@ -16,6 +16,7 @@ use crate::run::{Engine, Handler, Middleware, Time, Typed};
 use crate::store::{Metrics, Store};
 use crate::time::{Clock, Form};
 use crate::timer::{Timer, Timetable};
+use crate::view::Runs;
 
 /// Jobs that run at once, as Sidekiq's default before 7; a job mostly waits.
 const CONCURRENCY: usize = 10;
@@ -227,6 +228,12 @@ impl Builder {
     /// What the process is shown as.
     pub fn tag(mut self, tag: &str) -> Builder {
         tag.clone_into(&mut self.tag);
+        self
+    }
+
+    /// Counts its runs there: what was counted before goes on, whichever worker ran it.
+    pub fn runs(mut self, runs: Arc<Runs>) -> Builder {
+        self.engine.runs = runs;
         self
     }
 

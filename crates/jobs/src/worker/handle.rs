@@ -11,6 +11,7 @@ use crate::fetch::Phase;
 use crate::job::Job;
 use crate::store::{Owner, Store, StoreError};
 use crate::time::Moment;
+use crate::view::Runs;
 
 /// A worker that runs. When it is dropped the worker is as a process that was killed: what it held is taken
 /// over by others some seconds later. [`Handle::stop`] ends it in order.
@@ -125,6 +126,11 @@ impl Handle {
 pub struct Seen(Arc<Shared>);
 
 impl Seen {
+    /// What it ran, by class.
+    pub fn runs(&self) -> Arc<Runs> {
+        Arc::clone(&self.0.engine.runs)
+    }
+
     /// What it does.
     pub fn view(&self) -> WorkerView {
         let Seen(shared) = self;

@@ -10,6 +10,11 @@ pub(super) fn fresh(host: &str) -> Owner {
     Owner::named(&format!("{host}:{}:{nonce:012x}", std::process::id()))
 }
 
+/// The same on this machine.
+pub(crate) fn fresh_owner() -> Owner {
+    fresh(&host())
+}
+
 /// The name of this machine.
 pub(super) fn host() -> String {
     let name = rustix::system::uname().nodename().to_string_lossy().into_owned();

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 
 pub use self::builder::{Builder, Worker};
 pub use self::handle::{Handle, RunView, Seen, WorkerView};
+pub(crate) use self::identity::fresh_owner;
 use crate::fetch::{Board, Order, Phase};
 use crate::run::Engine;
 use crate::store::{Owner, StoreError};

@@ -40,7 +40,10 @@ impl<'c> Step<'c> {
     }
 
     pub(super) fn run(&self, sql: &str, params: impl Params) -> Done<usize> {
-        Ok(self.statement(sql)?.execute(params)?)
+        let mut statement = self.statement(sql)?;
+        let changed = statement.execute(params)?;
+        spent(&statement);
+        Ok(changed)
     }
 
     pub(super) fn find<T>(
@@ -49,7 +52,10 @@ impl<'c> Step<'c> {
         params: impl Params,
         read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Done<Option<T>> {
-        Ok(self.statement(sql)?.query_row(params, read).optional()?)
+        let mut statement = self.statement(sql)?;
+        let found = statement.query_row(params, read).optional()?;
+        spent(&statement);
+        Ok(found)
     }
 
     pub(super) fn list<T>(
@@ -59,8 +65,9 @@ impl<'c> Step<'c> {
         read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Done<Vec<T>> {
         let mut statement = self.statement(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        let rows = statement.query_map(params, read)?.collect::<rusqlite::Result<_>>()?;
+        spent(&statement);
+        Ok(rows)
     }
 
     pub(super) fn is_there(&self, sql: &str, params: impl Params) -> Done<bool> {
@@ -87,4 +94,19 @@ pub(super) const fn kind_of(set: Set) -> i64 {
         Set::Retry => 1,
         Set::Dead => 2,
     }
+}
+
+#[cfg(not(test))]
+fn spent(_: &CachedStatement<'_>) {}
+
+#[cfg(test)]
+thread_local! {
+    /// Steps of SQLite's machine that statements of this thread have taken.
+    pub(super) static SPENT: Cell<u64> = const { Cell::new(0) };
+}
+
+#[cfg(test)]
+fn spent(statement: &CachedStatement<'_>) {
+    let steps = statement.reset_status(rusqlite::StatementStatus::VmStep);
+    SPENT.set(SPENT.get() + u64::try_from(steps).unwrap_or(0));
 }

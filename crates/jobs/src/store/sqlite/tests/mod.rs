@@ -6,6 +6,7 @@ use super::super::suite::{Bench, RETENTION};
 use super::*;
 use crate::time::Moment;
 
+mod cost_tests;
 mod file_tests;
 mod job_tests;
 mod process_tests;
