@@ -75,6 +75,8 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let manager = Manager::from_environment();
         let beside = Arc::new(Beside::new(Arc::clone(&edge.journal)));
         let jobs = beside.prepare(plan.jobs, Opening::Later)?;
+        let metrics = Arc::clone(&beside);
+        edge.telemetry.also(move |page| metrics.write(page));
         let work = Work {
             edge: Arc::clone(&edge),
             beside: Arc::clone(&beside),

@@ -9,7 +9,7 @@ mod message;
 mod otlp;
 mod statsd;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use forebay_signals::counter::Counter;
 use forebay_signals::drain::Drain;
@@ -31,6 +31,19 @@ pub struct Telemetry {
     pub(crate) metrics: Sent,
     /// Lines to a `DogStatsD` agent.
     pub(crate) statsd: Sent,
+    /// Metrics of others in this process, which go where ours go.
+    further: Further,
+}
+
+type Write = Box<dyn Fn(&mut Page) + Send + Sync>;
+
+#[derive(Default)]
+struct Further(OnceLock<Write>);
+
+impl std::fmt::Debug for Further {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Further").field(&self.0.get().is_some()).finish()
+    }
 }
 
 const SENT: &str = "forebay_edge_telemetry_sent_total";
@@ -87,6 +100,12 @@ impl Telemetry {
         Telemetry { tracer, ..Telemetry::default() }
     }
 
+    /// Metrics of somebody else, written with ours from now on. Only the first who asks is heard. It is called
+    /// by whoever exports: it must not wait.
+    pub fn also(&self, write: impl Fn(&mut Page) + Send + Sync + 'static) {
+        drop(self.further.0.set(Box::new(write)));
+    }
+
     /// Writes the Prometheus families.
     pub(crate) fn write(&self, page: &mut Page) {
         let in_queue = self.tracer.as_ref().map_or(0, |tracer| tracer.dropped.value());
@@ -103,6 +122,9 @@ impl Telemetry {
         page.family(DROPPED, "counter", "The same that found no place, or that nobody took.");
         for (kind, of, in_queue) in &all {
             page.sample(DROPPED, &[("kind", kind)], of.dropped.value() + in_queue);
+        }
+        if let Some(write) = self.further.0.get() {
+            write(page);
         }
     }
 }

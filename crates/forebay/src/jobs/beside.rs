@@ -8,15 +8,18 @@ use std::time::Duration;
 
 use forebay_edge::error::with_causes;
 use forebay_jobs::store::Store;
+use forebay_jobs::view::{Collector, Runs};
 use forebay_jobs::worker::{Handle, Seen};
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
+use forebay_signals::prometheus::Page;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::config::Jobs;
+use super::metrics;
 use super::open::{self, Runner};
 use crate::report::Problem;
 
@@ -43,6 +46,8 @@ struct Shared {
     /// The newest order stands; older ones that nobody has looked at are void.
     order: Mutex<Option<Order>>,
     rung: Notify,
+    /// Counts of all workers of this process, one after the other.
+    runs: Arc<Runs>,
 }
 
 #[derive(Default)]
@@ -50,6 +55,7 @@ struct State {
     in_force: Option<Arc<Jobs>>,
     store: Option<Arc<dyn Store>>,
     seen: Option<Seen>,
+    collector: Option<Arc<Collector>>,
     trouble: Option<String>,
     /// Somebody ended it by a word through its store; a reload starts it again.
     is_over: bool,
@@ -121,6 +127,7 @@ impl Beside {
             state: Mutex::default(),
             order: Mutex::default(),
             rung: Notify::new(),
+            runs: Arc::default(),
         };
         Beside { shared: Arc::new(shared), over: Drain::default(), has_thread: Mutex::default() }
     }
@@ -180,6 +187,22 @@ impl Beside {
         self.shared.tell(Order::End);
         if clock::timeout(grace + LAST_WORDS, self.over.begun()).await.is_err() {
             tracing::error!("the worker did not end; others take over what it holds");
+        }
+    }
+
+    /// Writes its metrics; nothing if there is none. Everything is known already: nobody is asked and waited for.
+    pub(crate) fn write(&self, page: &mut Page) {
+        let (seen, numbers) = {
+            let state = self.shared.state();
+            if state.in_force.is_none() {
+                return;
+            }
+            let numbers = state.collector.as_ref().and_then(|it| it.newest());
+            (state.seen.as_ref().map(Seen::view), numbers)
+        };
+        metrics::write_worker(page, seen.as_ref(), &self.shared.runs.classes());
+        if let Some(numbers) = numbers {
+            metrics::write_store(page, &numbers);
         }
     }
 
@@ -274,6 +297,8 @@ impl Shared {
 struct Running {
     handle: Handle,
     grace: Duration,
+    /// Ends the collecting of its store's numbers.
+    gone: Drain,
 }
 
 /// Until it is told to end.
@@ -285,7 +310,9 @@ async fn tend(shared: &Arc<Shared>) {
             () = shared.rung.notified() => {}
             () = ended(&mut running) => {
                 // Left so until somebody reloads: to start it again would be against that wish.
-                running = None;
+                if let Some(over) = running.take() {
+                    over.gone.begin();
+                }
                 shared.state().is_over = true;
                 shared.journal.write("jobs", "the worker was told through its store to end");
             }
@@ -341,11 +368,16 @@ async fn begin(
         }
     };
     if let Some(old) = running {
+        old.gone.begin();
         old.handle.quiet();
     }
-    let handle = runner.worker(&jobs, Arc::clone(&store)).start();
+    let handle = runner.worker(&jobs, Arc::clone(&store)).runs(Arc::clone(&shared.runs)).start();
+    let (collector, gone) = (Arc::new(Collector::new(Arc::clone(&store))), Drain::default());
+    let (collecting, until) = (Arc::clone(&collector), gone.clone());
+    leaving.spawn(async move { collecting.run(&until).await });
     let mut state = shared.state();
     (state.seen, state.store, state.trouble) = (Some(handle.seen()), Some(store), None);
+    state.collector = Some(collector);
     state.is_over = false;
     drop(state);
     let queues: Vec<&str> = jobs.order.names().iter().map(|name| &**name).collect();
@@ -356,7 +388,7 @@ async fn begin(
         jobs.concurrency
     );
     shared.journal.write("jobs", said);
-    let old = running.replace(Running { handle, grace: jobs.grace });
+    let old = running.replace(Running { handle, grace: jobs.grace, gone });
     leaving.spawn(stop(old));
     None
 }
@@ -378,7 +410,8 @@ async fn ended(running: &mut Option<Running>) {
 }
 
 async fn stop(running: Option<Running>) {
-    if let Some(Running { handle, grace }) = running {
+    if let Some(Running { handle, grace, gone }) = running {
+        gone.begin();
         handle.stop(grace).await;
     }
 }

@@ -6,6 +6,7 @@
 pub(crate) mod beside;
 pub(crate) mod config;
 mod environment;
+mod metrics;
 pub(crate) mod open;
 pub(crate) mod reference;
 pub(crate) mod runners;

@@ -9,6 +9,7 @@ use forebay_redis::server::Server;
 use forebay_signals::clock;
 use serde_json::Value;
 
+use super::metrics::page;
 use super::support::{Origin, Running, config, forebay, wait_for, write};
 
 /// What runs jobs: writes down which one it was.
@@ -252,4 +253,42 @@ fn timetables_are_listed_paused_and_fired() {
         said.contains("the settings have no timetable `yearli`; did you mean `yearly`?"),
         "{said}"
     );
+}
+
+#[test]
+fn numbers_of_jobs_are_exported_beside_the_edges() {
+    let origin = Origin::start();
+    let script = format!("{NOTES}; [ \"$FOREBAY_JOB_CLASS\" != Fails ]");
+    let running = Running::with_config(&with_jobs(&origin, "", &script));
+    jobs(&running, &["push", "Waits", "--queue", "idle"]);
+    jobs(&running, &["push", "Later", "--in", "1h"]);
+    for class in ["Works", "Works", "Fails"] {
+        jobs(&running, &["push", class]);
+    }
+    let of = |name: &str, label: &str| -> Option<f64> {
+        let families = page(&running);
+        let has = |labels: &std::collections::BTreeMap<String, String>| {
+            label.is_empty()
+                || labels.iter().any(|(name, value)| format!("{name}={value}") == label)
+        };
+        let samples = families.into_values().flat_map(|family| family.samples);
+        let sums: Vec<f64> =
+            samples.filter(|(it, labels, _)| it == name && has(labels)).map(|it| it.2).collect();
+        (!sums.is_empty()).then(|| sums.iter().sum())
+    };
+    wait_for("their ends", || (of("forebay_jobs_runs_total", "") == Some(3.0)).then_some(()));
+    assert_eq!(of("forebay_jobs_runs_total", "class=Works"), Some(2.0));
+    assert_eq!(of("forebay_jobs_runs_total", "end=failed"), Some(1.0));
+    assert_eq!(of("forebay_jobs_run_seconds_count", "class=Works"), Some(2.0));
+    assert_eq!(
+        (of("forebay_jobs_worker_busy", ""), of("forebay_jobs_store_answers", "")),
+        (Some(0.0), Some(1.0))
+    );
+    // The numbers of the store are collected each ten seconds.
+    wait_for("the waiting ones", || {
+        (of("forebay_jobs_queue_depth", "queue=idle") == Some(1.0)).then_some(())
+    });
+    assert_eq!(of("forebay_jobs_waiting", "set=scheduled"), Some(1.0));
+    assert!(of("forebay_jobs_queue_latency_seconds", "queue=idle").is_some_and(|it| it > 0.0));
+    assert!(of("forebay_edge_connections", "").is_some());
 }

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use super::support::{Origin, Running, ask, config};
+use super::support::{Origin, Running, ask, config, wait_for};
 
 #[derive(Debug, Default)]
-struct Family {
+pub(crate) struct Family {
     help: Option<String>,
     kind: Option<String>,
     /// Name and labels to value, in order.
-    samples: Vec<(String, BTreeMap<String, String>, f64)>,
+    pub(crate) samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
-type Families = BTreeMap<String, Family>;
+pub(crate) type Families = BTreeMap<String, Family>;
 
 /// Reads a page; panics where it is not in the format.
 fn read(text: &str) -> Families {
@@ -110,7 +110,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-fn page(running: &Running) -> Families {
+pub(crate) fn page(running: &Running) -> Families {
     let answer = ask(running.admin_port(), "localhost", "/metrics");
     let (head, text) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
@@ -177,7 +177,12 @@ fn check_histogram(name: &str, family: &Family) {
 #[test]
 fn metrics_that_documents_name_exist() {
     let origin = Origin::start();
-    let known = page(&Running::before(&origin));
+    let jobs = "[jobs.exec]\ncommand = [\"true\"]\n";
+    let running = Running::with_config(&config(&origin, jobs));
+    // Numbers of jobs are there once the store has answered.
+    let known = wait_for("the store's numbers", || {
+        Some(page(&running)).filter(|known| known.contains_key("forebay_jobs_processes"))
+    });
     let mut waiting = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs")];
     let mut named = 0;
     while let Some(path) = waiting.pop() {
@@ -187,7 +192,8 @@ fn metrics_that_documents_name_exist() {
             );
         } else if path.extension().is_some_and(|end| end == "md") {
             let text = fs::read_to_string(&path).expect("text");
-            for (at, begin) in text.match_indices("forebay_edge_") {
+            let edge = text.match_indices("forebay_edge_");
+            for (at, begin) in edge.chain(text.match_indices("forebay_jobs_")) {
                 let rest = &text[at..];
                 let is_end = |c: char| !c.is_ascii_lowercase() && c != '_';
                 let name = &rest[..rest.find(is_end).unwrap_or(rest.len())];
