@@ -7,8 +7,8 @@ use forebay_jobs::timer::Cron;
 pub(crate) fn moment(bytes: &[u8]) {
     let Ok(value) = serde_json::from_slice(bytes) else { return };
     let Some(moment) = Moment::read(&value) else { return };
-    // Smaller numbers of milliseconds look like seconds, larger ones are beyond what a float tells apart.
-    if !(10_000_000_000_000..9_000_000_000_000_000).contains(&moment.as_micros()) {
+    // Milliseconds of before 1973 look like seconds; of far ahead a float does not tell one from the next.
+    if !(100_000_000_000_000..9_000_000_000_000_000).contains(&moment.as_micros()) {
         return;
     }
     for (form, most) in [(Form::FloatSeconds, 2), (Form::IntegerMilliseconds, 1_000)] {

@@ -98,7 +98,8 @@ impl Gauge {
         self.look(store);
         let (used, of) = (&self.known.used, &self.known.of);
         let of = Some(of.load(Ordering::Acquire)).filter(|of| *of > 0);
-        let word = self.pressure.word(Room { used: used.load(Ordering::Acquire), of });
+        let word =
+            self.pressure.word(Room { used: used.load(Ordering::Acquire), of, evicts: false });
         let was_refused = &self.known.was_refused;
         match word {
             Word::Refuse { percent } => {
@@ -154,7 +155,7 @@ mod tests {
     #[test]
     fn the_fuller_the_slower_until_it_is_refused() {
         let pressure = Pressure::default();
-        let word = |used, of| pressure.word(Room { used, of });
+        let word = |used, of| pressure.word(Room { used, of, evicts: false });
         assert_eq!(word(1 << 60, None), Word::Go);
         assert_eq!(word(1, Some(0)), Word::Go);
         assert_eq!(word(84, Some(100)), Word::Go);

@@ -172,6 +172,8 @@ pub enum Exhausted {
     Killed,
     /// Its handler said so.
     Discarded,
+    /// It took its process with it too often.
+    Poisoned,
 }
 
 /// Decides. `queue` is where the job came from; `chance` gives a number of 0 to below 1.

@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn handler(&self, class: &str) -> &dyn Handler {
+    pub(crate) fn handler(&self, class: &str) -> &dyn Handler {
         &**self.classes.get(class).unwrap_or(&self.otherwise)
     }
 }

@@ -122,7 +122,8 @@ fn settle(
     }
 }
 
-fn mourn(
+/// Tells the hooks that a job has failed for good.
+pub(crate) fn mourn(
     engine: &Engine,
     handler: &dyn Handler,
     job: &Job,
@@ -138,26 +139,30 @@ fn mourn(
     }
 }
 
+/// `error_class` of what is no job.
+pub(crate) const MALFORMED: &str = "Malformed";
+
 /// What cannot be a job is kept among the dead, with the reason in it if it is an object at all.
 fn bury(engine: &Engine, lease: &Lease, why: &Malformed) -> Ended {
     let now = engine.time.now();
-    let payload = reasoned(&lease.payload, &why.to_string(), now, engine).unwrap_or_else(|| {
-        tracing::warn!(queue = %lease.queue, error = %why, "a payload that is no job is dead");
-        lease.payload.clone()
-    });
+    let payload = reasoned(&lease.payload, (MALFORMED, &why.to_string()), now, engine)
+        .unwrap_or_else(|| {
+            tracing::warn!(queue = %lease.queue, error = %why, "a payload that is no job is dead");
+            lease.payload.clone()
+        });
     end(lease, Then::Wait { set: Set::Dead, at: now, payload }, Ending::Malformed)
 }
 
 /// The payload with a reason, if it can hold one.
 pub(crate) fn reasoned(
     payload: &bytes::Bytes,
-    why: &str,
+    (class, why): (&str, &str),
     now: Moment,
     engine: &Engine,
 ) -> Option<bytes::Bytes> {
     let mut fields = Fields::read(payload).ok()?;
     fields.set_text("error_message", why);
-    fields.set_text("error_class", "Malformed");
+    fields.set_text("error_class", class);
     fields.set("failed_at", now.to_json(engine.form));
     Some(fields.write())
 }

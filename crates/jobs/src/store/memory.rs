@@ -456,7 +456,7 @@ impl Store for Memory {
 
     fn room(&self) -> Reply<'_, Room> {
         let of = Some(self.0.room.load(Ordering::Acquire)).filter(|room| *room > 0);
-        self.with(move |state, _| Room { used: state.used(), of })
+        self.with(move |state, _| Room { used: state.used(), of, evicts: false })
     }
 
     fn now(&self) -> Reply<'_, Moment> {
@@ -544,14 +544,14 @@ impl State {
             recovered.owners += u64::from(!held.is_empty());
             // The newest first: what goes back is next, and so the oldest is next of all.
             while let Some((token, lease)) = held.pop_last() {
-                if recovered.back + recovered.poisoned >= most as u64 {
+                if recovered.moved() >= most {
                     held.insert(token, lease);
                     self.leases.insert(owner, held);
                     return recovered;
                 }
                 if self.is_poison(&lease.payload, now, retention) {
-                    self.dead.insert((now, lease.payload));
-                    recovered.poisoned += 1;
+                    self.dead.insert((now, lease.payload.clone()));
+                    recovered.poisoned.push(Entry { at: now, payload: lease.payload });
                 } else {
                     self.queue(&lease.queue).push_front(lease.payload);
                     recovered.back += 1;

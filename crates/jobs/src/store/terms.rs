@@ -298,14 +298,21 @@ pub struct Process {
 }
 
 /// What was taken over from the dead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
     /// Jobs that are in their queues again.
     pub back: u64,
-    /// Jobs that took their process with them too often and are dead now.
-    pub poisoned: u64,
+    /// Jobs that took their process with them too often and are dead now, as they lie in [`Set::Dead`].
+    pub poisoned: Vec<Entry>,
     /// Owners that had died.
     pub owners: u64,
+}
+
+impl Recovered {
+    /// Jobs that were taken over.
+    pub fn moved(&self) -> usize {
+        usize::try_from(self.back).unwrap_or(usize::MAX).saturating_add(self.poisoned.len())
+    }
 }
 
 /// How much room a store has left.
@@ -315,6 +322,8 @@ pub struct Room {
     pub used: u64,
     /// Bytes that there are, where there is a bound.
     pub of: Option<u64>,
+    /// True if it makes room by throwing away what it holds: jobs too.
+    pub evicts: bool,
 }
 
 /// Bounds of what a store keeps.

@@ -8,6 +8,7 @@
 //!   is kept by the store, step by step, and not by the lead.
 
 mod cron;
+mod poison;
 mod promote;
 #[cfg(test)]
 mod tests;
@@ -114,8 +115,9 @@ impl Timer {
         }
         for _ in 0..MOST_STEPS {
             let found = self.engine.store.recover(MOST_A_STEP).await?;
-            if found.back + found.poisoned > 0 {
-                let (back, poisoned, owners) = (found.back, found.poisoned, found.owners);
+            let moved = found.moved();
+            if moved > 0 {
+                let (back, poisoned, owners) = (found.back, found.poisoned.len(), found.owners);
                 tracing::warn!(
                     back,
                     poisoned,
@@ -123,7 +125,10 @@ impl Timer {
                     "jobs of processes that died were taken over"
                 );
             }
-            if found.back + found.poisoned < MOST_A_STEP as u64 {
+            for entry in found.poisoned {
+                poison::explain(&self.engine, entry).await?;
+            }
+            if moved < MOST_A_STEP {
                 break;
             }
         }

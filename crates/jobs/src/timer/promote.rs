@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::payload::Fields;
-use crate::run::{Engine, reasoned};
+use crate::run::{Engine, MALFORMED, reasoned};
 use crate::store::{Due, Entry, From, MOST_A_STEP, Set, Store, StoreError};
 use crate::time::Moment;
 
@@ -66,7 +66,7 @@ async fn bury(
 ) -> Result<(), StoreError> {
     tracing::warn!(set = set.key(), error = why, "what waited for its time is no job and is dead");
     let now = engine.time.now();
-    let payload = reasoned(&entry.payload, why, now, engine);
+    let payload = reasoned(&entry.payload, (MALFORMED, why), now, engine);
     let dead = Entry { at: now, payload: payload.unwrap_or_else(|| entry.payload.clone()) };
     store.take(set, &entry, Some((Set::Dead, dead))).await.map(drop)
 }

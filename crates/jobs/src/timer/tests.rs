@@ -49,6 +49,45 @@ fn what_is_due_goes_to_its_queue_and_the_timer_knows_when_more_is() {
 }
 
 #[test]
+fn a_job_that_takes_its_processes_with_it_is_dead_with_a_reason_and_mourned() {
+    run(async {
+        let bench = Bench::new();
+        let payload = r#"{"class":"A","args":[1],"jid":"x","queue":"q","big":1.50}"#;
+        let push = Push { queue: "q".into(), payload: payload.into(), at: None, unique: None };
+        bench.store.push(&[push]).await.unwrap();
+        let told = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let mut timer = timer(&bench, "a", Vec::new());
+        let mut engine = Engine::new(bench.store.clone());
+        engine.time = crate::run::Time::new(bench.clock.clone());
+        let hears = Arc::clone(&told);
+        engine.on_death.push(Arc::new(move |job, failure, why| {
+            hears.lock().unwrap().push((job.id().to_owned(), failure.class.clone(), why));
+        }));
+        timer.engine = Arc::new(engine);
+        for n in 0..=crate::store::Retention::default().poison {
+            let owner = Owner::named(&format!("w{n}"));
+            bench.store.keep(&owner).await.unwrap();
+            let (queues, fresh) = ([Arc::from("q")], [crate::store::Token(1)]);
+            let turn =
+                crate::store::Turn { owner: &owner, finished: &[], queues: &queues, fresh: &fresh };
+            assert_eq!(bench.store.turn(turn).await.unwrap().leases.len(), 1, "{n}");
+            bench.clock.advance(HOUR);
+            timer.swept = None;
+            timer.sweep().await.unwrap();
+        }
+        let dead = bench.store.entries(Set::Dead, crate::store::From::Oldest, 0, 9).await.unwrap();
+        let job = Job::parse(dead[0].payload.clone()).unwrap();
+        assert_eq!((dead.len(), job.id(), job.field("big")), (1, "x", Some("1.50".to_owned())));
+        assert_eq!(job.field("error_class"), Some("\"Poison\"".to_owned()));
+        let told = told.lock().unwrap().clone();
+        assert_eq!(
+            told,
+            [("x".to_owned(), "Poison".to_owned(), crate::retry::Exhausted::Poisoned)]
+        );
+    });
+}
+
+#[test]
 fn many_that_are_due_at_once_all_go_and_fields_stay() {
     run(async {
         let bench = Bench::new();

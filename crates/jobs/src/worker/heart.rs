@@ -41,6 +41,7 @@ impl Heart {
             clock::sleep(pause).await;
         }
         *self.shared.trouble() = None;
+        self.look_at_the_room().await;
         let mut tasks = JoinSet::new();
         start(&mut tasks);
         let (glance, mut glances) = (self.shared.beat_every / GLANCES, 0_u32);
@@ -63,6 +64,18 @@ impl Heart {
             *self.shared.trouble() = done.err();
         }
         self.leave().await;
+    }
+
+    /// A store that throws jobs away keeps none of the promises made here.
+    async fn look_at_the_room(&self) {
+        let room = clock::timeout(PATIENCE, self.shared.engine.store.room()).await;
+        if let Ok(Ok(room)) = room
+            && room.evicts
+        {
+            tracing::error!(
+                "this server throws jobs away when its memory is full: set `maxmemory-policy noeviction`"
+            );
+        }
     }
 
     async fn begin(&mut self) -> Result<(), StoreError> {

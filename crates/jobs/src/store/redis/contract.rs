@@ -14,6 +14,9 @@ use super::super::{
 use super::{RedisStore, keys, reply, turn};
 use crate::time::Moment;
 
+/// The key of what is paused, and what it is.
+type Kind = (&'static str, fn(Arc<str>) -> Pause);
+
 impl Store for RedisStore {
     fn push<'a>(&'a self, jobs: &'a [Push]) -> Reply<'a, Vec<Pushed>> {
         Box::pin(self.push_all(jobs))
@@ -144,7 +147,6 @@ impl Store for RedisStore {
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
         Box::pin(async move {
             let mut calls = pipe();
-            type Kind = (&'static str, fn(Arc<str>) -> Pause);
             let kinds: [Kind; 3] = [
                 (keys::PAUSED, Pause::Queue),
                 (keys::PAUSED_CLASSES, Pause::Class),

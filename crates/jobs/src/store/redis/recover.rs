@@ -6,7 +6,7 @@ use std::time::Duration;
 use forebay_redis::connect::Again;
 use forebay_redis::{Value, cmd, pipe};
 
-use super::super::{MOST_A_STEP, Owner, Pause, Recovered, Set, StoreError, Token};
+use super::super::{Entry, MOST_A_STEP, Owner, Pause, Recovered, Set, StoreError, Token};
 use super::reply::{bytes, count, entries, list, texts};
 use super::turn::{micros, split};
 use super::{RedisStore, keys};
@@ -24,8 +24,7 @@ impl RedisStore {
         let mut recovered = Recovered::default();
         for owner in self.dead_owners().await? {
             let all = self.left_by(&owner).await?;
-            let done = recovered.back + recovered.poisoned;
-            let room = most.saturating_sub(usize::try_from(done).unwrap_or(usize::MAX));
+            let room = most.saturating_sub(recovered.moved());
             recovered.owners += u64::from(!all.is_empty());
             let mut some = all.get(..room).unwrap_or(&all).chunks(MOST_A_STEP);
             // Once at least: one without leases is forgotten by the same step.
@@ -34,7 +33,7 @@ impl RedisStore {
                 let leases = next.unwrap_or_default();
                 let Some((back, poisoned)) = self.take_over(&owner, leases).await? else { break };
                 recovered.back += back;
-                recovered.poisoned += poisoned;
+                recovered.poisoned.extend(poisoned);
                 next = some.next();
                 if next.is_none() {
                     break;
@@ -80,7 +79,7 @@ impl RedisStore {
         &self,
         owner: &Owner,
         leases: &[Left],
-    ) -> Result<Option<(u64, u64)>, StoreError> {
+    ) -> Result<Option<(u64, Vec<Entry>)>, StoreError> {
         let mut ids = Vec::new();
         if !leases.is_empty() {
             let mut call = cmd("HMGET");
@@ -103,7 +102,10 @@ impl RedisStore {
             }
         });
         Ok(match answer.await? {
-            Value::Array(both) => Some((count(both.first()), count(both.get(1)))),
+            Value::Array(mut both) => {
+                let poisoned = both.pop().unwrap_or(Value::Nil);
+                Some((count(both.first()), entries(poisoned)))
+            }
             _ => None,
         })
     }

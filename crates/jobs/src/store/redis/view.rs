@@ -262,7 +262,10 @@ impl RedisStore {
         let Some(used) = field("used_memory") else {
             return Err(strange(&Value::Nil, "`used_memory`"));
         };
-        Ok(Room { used, of: field("maxmemory").filter(|it| *it > 0) })
+        let of = field("maxmemory").filter(|it| *it > 0);
+        let policy = info.lines().find_map(|line| line.strip_prefix("maxmemory_policy:"));
+        let evicts = of.is_some() && policy.is_some_and(|it| it.trim() != "noeviction");
+        Ok(Room { used, of, evicts })
     }
 
     pub(super) async fn server_time(&self) -> Result<Moment, StoreError> {

@@ -127,10 +127,10 @@ impl Store for Sqlite {
                 let now = left.min(10 * MOST_A_STEP);
                 let some =
                     self.write(Committed, now, move |step| lease::recover(step, now)).await?;
+                let moved = some.moved();
                 all.back += some.back;
-                all.poisoned += some.poisoned;
+                all.poisoned.extend(some.poisoned);
                 all.owners += some.owners;
-                let moved = usize::try_from(some.back + some.poisoned).unwrap_or(usize::MAX);
                 left = left.saturating_sub(moved);
                 if moved < now || left == 0 {
                     return Ok(all);
@@ -315,7 +315,7 @@ impl Store for Sqlite {
         let (path, options) = (self.0.path.clone(), self.0.options.clone());
         self.read(move |step| {
             let (used, of) = file::room(step.conn, &path, &options)?;
-            Ok(Room { used, of })
+            Ok(Room { used, of, evicts: false })
         })
     }
 

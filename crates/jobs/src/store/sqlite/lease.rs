@@ -181,7 +181,7 @@ pub(super) fn recover(step: &Step<'_>, most: usize) -> Done<Recovered> {
     let owners: Vec<i64> = step.list(sql, [step.now()], |row| row.get(0))?;
     let mut ends = Ends::prepare(step)?;
     for owner in owners {
-        let left = most.saturating_sub(moved(&recovered));
+        let left = most.saturating_sub(recovered.moved());
         // One more than may be moved says whether that is all.
         // The newest first: what goes back is next, and so the oldest is next of all.
         let sql = "SELECT token, queue, job FROM forebay_lease WHERE owner = ?1 \
@@ -192,8 +192,8 @@ pub(super) fn recover(step: &Step<'_>, most: usize) -> Done<Recovered> {
         recovered.owners += u64::from(!held.is_empty());
         for (token, no, job) in held.iter().take(left) {
             ends.end_lease(owner, *token)?;
-            if poison(step, &mut ends, *job)? {
-                recovered.poisoned += 1;
+            if let Some(entry) = poison(step, &mut ends, *job)? {
+                recovered.poisoned.push(entry);
             } else {
                 give_back(step, *no, *job)?;
                 recovered.back += 1;
@@ -210,17 +210,13 @@ pub(super) fn recover(step: &Step<'_>, most: usize) -> Done<Recovered> {
     Ok(recovered)
 }
 
-fn moved(recovered: &Recovered) -> usize {
-    usize::try_from(recovered.back + recovered.poisoned).unwrap_or(usize::MAX)
-}
-
-/// Counts a death of the job's process; true if that was one too many and the job is dead now.
-fn poison(step: &Step<'_>, ends: &mut Ends<'_>, job: i64) -> Done<bool> {
+/// Counts a death of the job's process; the entry of the dead if that was one too many.
+fn poison(step: &Step<'_>, ends: &mut Ends<'_>, job: i64) -> Done<Option<Entry>> {
     let sql = "SELECT payload FROM forebay_job WHERE id = ?1";
     let Some(payload) = step.find(sql, [job], |row| queue::bytes(row, 0))? else {
-        return Ok(false);
+        return Ok(None);
     };
-    let Some(id) = crate::job::id_of(&payload) else { return Ok(false) };
+    let Some(id) = crate::job::id_of(&payload) else { return Ok(None) };
     step.run(
         "DELETE FROM forebay_poison WHERE name = ?1 AND until <= ?2",
         params![id, step.now()],
@@ -230,12 +226,12 @@ fn poison(step: &Step<'_>, ends: &mut Ends<'_>, job: i64) -> Done<bool> {
     let until = step.now.after(step.retention.poison_window).as_micros();
     let deaths: i64 = step.find(sql, params![id, until], |row| row.get(0))?.unwrap_or(0);
     if count(deaths) <= u64::from(step.retention.poison) {
-        return Ok(false);
+        return Ok(None);
     }
     ends.drop_job(job)?;
     let entry = Entry { at: step.now, payload };
     set::insert(step, Set::Dead, &entry, mark::of_payload(&entry.payload))?;
-    Ok(true)
+    Ok(Some(entry))
 }
 
 /// Brings back what is parked for a class, the newest first: what goes back is next. Says how many.

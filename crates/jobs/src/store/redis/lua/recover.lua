@@ -1,6 +1,6 @@
 -- Takes over leases of one that is dead.
 --   KEYS  leases, alive, dead  ARGV now, owner, poison, window, dead_most, dead_age, then: field, queue, id
--- Returns nothing if it lives, else how many went back and how many are dead.
+-- Returns nothing if it lives, else how many went back, and of each that is dead now the job and its score.
 local leases, alive, dead = KEYS[1], KEYS[2], KEYS[3]
 local now = tonumber(ARGV[1])
 if now == 0 then
@@ -10,7 +10,7 @@ end
 local till = redis.call('ZSCORE', alive, ARGV[2])
 if till and tonumber(till) > now then return false end
 redis.call('UNLINK', 'fb:none')
-local back, poisoned = 0, 0
+local back, poisoned = 0, {}
 for at = 7, #ARGV, 3 do
   local job = redis.call('HGET', leases, ARGV[at])
   if job then
@@ -22,8 +22,10 @@ for at = 7, #ARGV, 3 do
       redis.call('PEXPIRE', key, ARGV[4])
     end
     if deaths > tonumber(ARGV[3]) then
-      redis.call('ZADD', dead, string.format('%.6f', now / 1000000), job)
-      poisoned = poisoned + 1
+      local score = string.format('%.6f', now / 1000000)
+      redis.call('ZADD', dead, score, job)
+      poisoned[#poisoned + 1] = job
+      poisoned[#poisoned + 1] = score
     else
       redis.call('RPUSH', 'queue:' .. ARGV[at + 1], job)
       redis.call('SADD', 'queues', ARGV[at + 1])
@@ -31,7 +33,7 @@ for at = 7, #ARGV, 3 do
     end
   end
 end
-if poisoned > 0 then
+if #poisoned > 0 then
   local old = redis.call('ZCOUNT', dead, '-inf', string.format('(%.6f', (now - ARGV[6]) / 1000000))
   local over = redis.call('ZCARD', dead) - ARGV[5]
   local off = math.min(math.max(old, over), 200)
