@@ -83,7 +83,8 @@ pub trait Store: Send + Sync + 'static {
     fn wait<'a>(&'a self, queues: &'a [Arc<str>], at_most: Duration) -> Reply<'a, ()>;
 
     /// Says that an owner is alive, before its first turn and every third of [`Retention::alive`]. False if
-    /// it was taken to be dead meanwhile: it goes on under another name.
+    /// it was taken to be dead meanwhile: it goes on under another name. Once all that it held has been taken
+    /// over a store may forget the name and say true: tokens are used once, so that nothing is finished twice.
     fn keep<'a>(&'a self, owner: &'a Owner) -> Reply<'a, bool>;
 
     /// Takes over what the dead had leased, at most so many jobs: back to where they came from, next in

@@ -1,6 +1,8 @@
 -- Marks a job of a queue as gone: whoever leases it drops it.
 --   KEYS queue, gone  ARGV now, id
-if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+-- There are no more jobs to be marked than jobs; some marks may be of jobs that Ruby took.
+local jobs = redis.call('LLEN', KEYS[1])
+if jobs == 0 or redis.call('HLEN', KEYS[2]) > jobs + 1000 then return 0 end
 local now = tonumber(ARGV[1])
 if now == 0 then
   local time = redis.call('TIME')

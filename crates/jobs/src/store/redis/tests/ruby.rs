@@ -176,3 +176,19 @@ fn a_cursor_of_ruby_stays_and_its_wish_to_cancel_is_heard() {
         assert!(ttl(&server, "it-j").await > 2_591_000);
     });
 }
+
+#[test]
+fn marks_of_removed_jobs_are_bounded_by_the_queue() {
+    suite::run(async {
+        let server = Server::start(&[]);
+        let store = store(&server, &Clock::wall());
+        let payload = r#"{"class":"A","args":[],"jid":"1"}"#.into();
+        store.push(&[Push { queue: "q".into(), payload, at: None, unique: None }]).await.unwrap();
+        let mut marked = 0;
+        for n in 0..1_100 {
+            marked += u32::from(store.remove_queued("q", &format!("none-{n}")).await.unwrap());
+        }
+        // The one that is there, those that others may have taken, and the time of the last mark.
+        assert_eq!(marked, 1_001);
+    });
+}
