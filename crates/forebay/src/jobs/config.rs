@@ -346,6 +346,13 @@ fn redis<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Redis {
     let reconnect_delay_max = time("reconnect_delay_max", usual.reconnect_delay_max);
     let pool_timeout = time("pool_timeout", usual.pool_timeout);
     let attempts = usual.reconnect_attempts;
+    let ca_file = if let Some(given) = table.given("authorities") {
+        let path = |reader: &Reader<'t>, given| runners::file(reader, given).map(|(path, _)| path);
+        runners::checked(reader, table, "authorities", given, path)
+    } else {
+        reader.note("jobs.redis.authorities".into(), "none".into(), SetBy::Default);
+        None
+    };
     Redis {
         timeout,
         reconnect_attempts: reader.get_where(
@@ -358,7 +365,7 @@ fn redis<'t>(reader: &mut Reader<'t>, section: &Section<'t>) -> Redis {
         reconnect_delay_max,
         pool_size: reader.get_where(table, "pool_size", usual.pool_size, most),
         pool_timeout,
-        authorities: reader.get(table, "authorities", None),
+        authorities: ca_file,
         target: usual.target,
     }
 }

@@ -160,7 +160,7 @@ pub(crate) const HTTP: Section = Section {
 pub(crate) const EXEC: Section = Section {
     name: "jobs.exec",
     header: "[jobs.exec]",
-    doc: "Each job is a run of a command, which reads the payload from its standard input; exit code 0 is done, 65 is dead, everything else is tried again.",
+    doc: "Each job is a run of a command, which reads the payload from its standard input; exit code 0 is done, 65 is dead, everything else is tried again. Commands that the worker beside the edge starts step back behind the edge, as it does itself (nice 5).",
     keys: &[
         Key {
             name: "command",
@@ -230,9 +230,9 @@ pub(crate) const REDIS: Section = Section {
         Key {
             name: "authorities",
             kind: "path",
-            default: "",
-            doc: "PEM file of the authorities that vouch for a server of `rediss://`; read with each connection. Without it those of the system. `REDIS_CA_FILE`.",
-            example: r#""/etc/redis/ca.pem""#,
+            default: "none",
+            doc: "Authorities (PEM) that a server with TLS is checked against. Without it those of the system. `REDIS_CA_FILE`.",
+            example: r#""/etc/forebay/redis.pem""#,
         },
     ],
 };

@@ -81,7 +81,7 @@ pub(super) fn http<'t>(
 }
 
 /// A value that is read by hand; it is noted, or refused.
-fn checked<'t, T>(
+pub(super) fn checked<'t, T>(
     reader: &mut Reader<'t>,
     section: &Section<'t>,
     key: &'static str,
@@ -100,7 +100,7 @@ fn checked<'t, T>(
     }
 }
 
-fn file<'t>(reader: &Reader<'t>, given: Given<'t>) -> Result<(PathBuf, Vec<u8>), Wrong> {
+pub(super) fn file<'t>(reader: &Reader<'t>, given: Given<'t>) -> Result<(PathBuf, Vec<u8>), Wrong> {
     let path = reader.path(given, &PathBuf::read(given.value)?);
     let bytes = reader.read(&path).map_err(|error| {
         Wrong::new(format!("cannot be read: `{}`: {error}", path.display()))

@@ -27,7 +27,6 @@ pub(crate) struct Bench {
     /// The store's clock, moved by hand.
     pub(crate) clock: Clock,
     /// What must live as long: a folder, a server.
-    #[expect(dead_code, reason = "it is held, not used")]
     pub(crate) kept: Box<dyn Any>,
 }
 

@@ -14,8 +14,8 @@ use super::super::{
 use super::{RedisStore, keys, reply, turn};
 use crate::time::Moment;
 
-/// The key of what is paused, and what it is.
-type Kind = (&'static str, fn(Arc<str>) -> Pause);
+/// Makes a pause of one kind.
+type Kind = fn(Arc<str>) -> Pause;
 
 impl Store for RedisStore {
     fn push<'a>(&'a self, jobs: &'a [Push]) -> Reply<'a, Vec<Pushed>> {
@@ -147,7 +147,7 @@ impl Store for RedisStore {
     fn pauses(&self) -> Reply<'_, Vec<Pause>> {
         Box::pin(async move {
             let mut calls = pipe();
-            let kinds: [Kind; 3] = [
+            let kinds: [(&str, Kind); 3] = [
                 (keys::PAUSED, Pause::Queue),
                 (keys::PAUSED_CLASSES, Pause::Class),
                 (keys::PAUSED_TIMETABLES, Pause::Timetable),
@@ -156,7 +156,7 @@ impl Store for RedisStore {
                 calls.cmd("SMEMBERS").arg(key);
             }
             let answers = self.pipe(&calls).await?.into_iter().map(reply::texts);
-            let of = |(names, (_, kind)): (Vec<String>, Kind)| {
+            let of = |(names, (_, kind)): (Vec<String>, (&str, Kind))| {
                 names.into_iter().map(move |name| kind(name.into()))
             };
             let mut all: Vec<_> = answers.zip(kinds).flat_map(of).collect();

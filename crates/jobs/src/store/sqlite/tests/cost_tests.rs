@@ -1,7 +1,7 @@
 //! What numbers cost, by SQLite's own account: steps of its machine.
 
 use super::super::super::suite::run;
-use super::super::super::{Push, Set, Store};
+use super::super::super::{Push, Set};
 use super::super::step::{SPENT, Step};
 use super::super::{beside, file, look};
 use super::*;
