@@ -259,3 +259,22 @@ fn a_worker_that_is_killed_loses_nothing_in_a_file() {
 fn a_worker_that_is_killed_loses_nothing_on_redis() {
     killed(&Place::redis());
 }
+
+#[test]
+fn many_processes_may_open_a_file_at_once_that_is_not_there_yet() {
+    const PROCESSES: u64 = 6;
+    for _ in 0..8 {
+        let place = Place::file();
+        let push = || {
+            let mut command = place.command(&["push", "A"]);
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts")
+        };
+        let pushes: Vec<Child> = (0..PROCESSES).map(|_| push()).collect();
+        for push in pushes {
+            let output = push.wait_with_output().expect("it ends");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{said}");
+        }
+        assert_eq!(place.counts(&["enqueued"]), [PROCESSES]);
+    }
+}

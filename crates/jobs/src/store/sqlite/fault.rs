@@ -44,6 +44,17 @@ pub(super) enum Fault {
     Elsewhere { path: PathBuf, found: String },
 }
 
+impl Fault {
+    /// True if somebody else holds a lock.
+    pub(super) fn is_busy(&self) -> bool {
+        let Fault::Sql(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
+    }
+}
+
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> StoreError {
         let kind = match &fault {

@@ -28,6 +28,21 @@ const STATEMENTS: usize = 128;
 
 /// Opens the file for writing, making it or bringing it up to date if need be.
 pub(super) fn writer(path: &Path, options: &Options) -> Done<Connection> {
+    /// As long as for any other lock.
+    const PATIENCE: Duration = Duration::from_secs(5);
+    const PAUSE: Duration = Duration::from_millis(2);
+    let until = clock::now() + PATIENCE;
+    loop {
+        match open(path, options) {
+            // Two processes that switch a new file to its log, or one that switches and another that closes, hold
+            // what the other waits for. SQLite says so at once and asks no busy handler: one begins anew.
+            Err(fault) if fault.is_busy() && clock::now() < until => clock::block_for(PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn open(path: &Path, options: &Options) -> Done<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = connect(path, flags)?;
     if conn.is_readonly(rusqlite::MAIN_DB)? {

@@ -1,4 +1,4 @@
-//! What numbers cost, by SQLite's own account: steps of its machine.
+//! What numbers cost, by `SQLite`'s own account: steps of its machine.
 
 use super::super::super::suite::run;
 use super::super::super::{Push, Set};
