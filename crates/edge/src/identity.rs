@@ -37,6 +37,13 @@ pub fn traceparent(fields: &HeaderMap, id: &[u8; 32], is_sampled: Option<bool>) 
     text
 }
 
+/// The place of what follows from this one, in the same trace.
+pub fn child(traceparent: &[u8; 55]) -> [u8; 55] {
+    let mut text = *traceparent;
+    hex(random() | 1, &mut text[36..52]);
+    text
+}
+
 /// Where in a trace somebody else asks from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use forebay_edge::config::Config;
 use forebay_edge::edge::{Edge, StartError};
+use forebay_edge::origin::Origins;
 use forebay_edge::origin::child::{self, Child};
 use forebay_edge::{acme, expiry, geo, telemetry, top};
 use forebay_signals::clock;
@@ -18,7 +19,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::admin::{Admin, Desk};
 use crate::descriptors;
 use crate::jobs::Jobs;
-use crate::jobs::beside::{Beside, Opening};
+use crate::jobs::beside::{Beside, Change, Opening};
 use crate::reload::{Reloader, Reread, Work};
 use crate::report::{self, Problem};
 use crate::systemd::{self, Beats, Manager};
@@ -73,10 +74,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         spawn_watches(&edge, &watched);
         let sending = telemetry::start(&edge, &watched).map_err(|error| start_problem(&error))?;
         let manager = Manager::from_environment();
-        let beside = Arc::new(Beside::new(Arc::clone(&edge.journal)));
-        let jobs = beside.prepare(plan.jobs, Opening::Later)?;
-        let metrics = Arc::clone(&beside);
-        edge.telemetry.also(move |page| metrics.write(page));
+        let (beside, jobs) = worker_beside(&edge, plan.jobs)?;
         let work = Work {
             edge: Arc::clone(&edge),
             beside: Arc::clone(&beside),
@@ -88,10 +86,7 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         let address = desk.move_to(admin);
         let child = match plan.child {
             None => {
-                snapshot.origins.resolve_now().await.map_err(|error| {
-                    let hint = error.hint().to_string();
-                    Problem::new("an origin cannot be used").because(error).hint(hint)
-                })?;
+                resolve(&snapshot.origins).await?;
                 None
             }
             Some(wrapped) => {
@@ -132,6 +127,23 @@ pub(crate) fn run(plan: Plan) -> Result<ExitCode, Problem> {
         snapshot.log.finish();
         edge.snapshot().log.finish();
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A worker that is ready to be started, and whose numbers go where those of the edge go.
+fn worker_beside(edge: &Edge, jobs: Option<Jobs>) -> Result<(Arc<Beside>, Change), Problem> {
+    let beside = Arc::new(Beside::new(Arc::clone(&edge.journal), edge.telemetry.tracer()));
+    let change = beside.prepare(jobs, Opening::Later)?;
+    let metrics = Arc::clone(&beside);
+    edge.telemetry.also(move |page| metrics.write(page));
+    Ok((beside, change))
+}
+
+/// Every name of an origin has to lead somewhere, at the start.
+async fn resolve(origins: &Origins) -> Result<(), Problem> {
+    origins.resolve_now().await.map_err(|error| {
+        let hint = error.hint().to_string();
+        Problem::new("an origin cannot be used").because(error).hint(hint)
     })
 }
 

@@ -100,6 +100,11 @@ impl Telemetry {
         Telemetry { tracer, ..Telemetry::default() }
     }
 
+    /// What makes spans, while somebody collects them.
+    pub fn tracer(&self) -> Option<Arc<Tracer>> {
+        self.tracer.clone()
+    }
+
     /// Metrics of somebody else, written with ours from now on. Only the first who asks is heard. It is called
     /// by whoever exports: it must not wait.
     pub fn also(&self, write: impl Fn(&mut Page) + Send + Sync + 'static) {

@@ -6,6 +6,7 @@
 
 mod span;
 pub(crate) mod wire;
+mod work;
 
 use std::sync::{Mutex, PoisonError};
 
@@ -18,6 +19,7 @@ use crate::identity::{self, Parent};
 
 pub(crate) use span::nanos;
 pub use span::{Asking, Over, SpanContext};
+pub use work::Work;
 
 /// Makes spans.
 #[derive(Debug)]

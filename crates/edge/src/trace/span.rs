@@ -15,26 +15,26 @@ use crate::exchange::{Exchange, Scheme, host_of};
 use crate::identity::{self, Parent};
 
 /// Fields of `Span`.
-const TRACE_ID: u32 = 1;
-const SPAN_ID: u32 = 2;
-const PARENT_ID: u32 = 4;
-const NAME: u32 = 5;
-const KIND: u32 = 6;
-const START: u32 = 7;
-const END: u32 = 8;
+pub(super) const TRACE_ID: u32 = 1;
+pub(super) const SPAN_ID: u32 = 2;
+pub(super) const PARENT_ID: u32 = 4;
+pub(super) const NAME: u32 = 5;
+pub(super) const KIND: u32 = 6;
+pub(super) const START: u32 = 7;
+pub(super) const END: u32 = 8;
 const ATTRIBUTE: u32 = 9;
 const LINK: u32 = 13;
 const STATUS: u32 = 15;
-const FLAGS: u32 = 16;
+pub(super) const FLAGS: u32 = 16;
 
 const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 /// `Status.code` of what failed.
 const FAILED: u64 = 2;
 /// Sampled; whether the parent is elsewhere is known …
-const KNOWN: u32 = 0x101;
+pub(super) const KNOWN: u32 = 0x101;
 /// … and it is.
-const REMOTE: u32 = 0x200;
+pub(super) const REMOTE: u32 = 0x200;
 
 /// Longest text of an attribute: a queue of spans is bounded in bytes too.
 const MOST_TEXT_BYTES: usize = 1_024;
@@ -283,7 +283,7 @@ fn write_link(span: &mut Message, to: SpanContext) {
     span.message(LINK, &link);
 }
 
-fn write_failure(span: &mut Message, why: &str) {
+pub(super) fn write_failure(span: &mut Message, why: &str) {
     text(span, "error.type", why);
     let mut status = Message::default();
     status.number(3, FAILED);
@@ -299,7 +299,7 @@ fn version(version: Version) -> &'static str {
 }
 
 /// Cut to a length that a queue can bear.
-fn text(span: &mut Message, name: &str, value: &str) {
+pub(super) fn text(span: &mut Message, name: &str, value: &str) {
     let mut end = value.len().min(MOST_TEXT_BYTES);
     while !value.is_char_boundary(end) {
         end -= 1;

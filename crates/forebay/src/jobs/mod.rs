@@ -11,5 +11,6 @@ pub(crate) mod open;
 pub(crate) mod reference;
 pub(crate) mod runners;
 pub(crate) mod timetables;
+mod traced;
 
 pub(crate) use config::Jobs;

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-use super::support::{Origin, Running, config, forebay};
+use super::support::{Origin, Running, config, forebay, wait_for};
 
 type Got = Arc<Mutex<Vec<(String, Vec<u8>)>>>;
 
@@ -118,5 +118,56 @@ fn the_variables_of_opentelemetry_lead_to_a_collector_and_the_end_waits_for_the_
         assert!(has(content, "front-of-test") && has(content, "deployment.environment"));
         let is_traces = path.ends_with("traces");
         assert!(ids.lines().all(|id| has(content, id) == is_traces), "{path}");
+    }
+}
+
+#[test]
+fn a_jobs_run_is_a_span_of_the_trace_that_its_payload_carries() {
+    const TRACE: [u8; 16] = [0x0a; 16];
+    let origin = Origin::start();
+    let (port, got) = collector();
+    let endpoint = format!("http://localhost:{port}");
+    let script = r#"echo "$TRACEPARENT" >> traces; [ "$FOREBAY_JOB_CLASS" != Fails ]"#;
+    let command = serde_json::json!(["sh", "-c", script]);
+    let running = Running::with_config_and(
+        &config(&origin, &format!("[jobs.exec]\ncommand = {command}\n")),
+        &[("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)],
+    );
+    let trace = "0a".repeat(16);
+    for (class, flags) in [("Works", "01"), ("Fails", "01"), ("Unseen", "00")] {
+        let pushed = forebay(&["jobs", "push", class, "--config", "forebay.toml"])
+            .current_dir(running.folder.path())
+            .env("TRACEPARENT", format!("00-{trace}-00000000000000b7-{flags}"))
+            .status()
+            .expect("it starts");
+        assert!(pushed.success());
+    }
+    let traces = wait_for("all runs", || {
+        let text = std::fs::read_to_string(running.path("traces")).unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.len() == 3).then_some(lines)
+    });
+    // What is asked within a run stands below its span; what nobody traces goes on as it came.
+    let ours = traces.iter().filter(|it| !it.contains("-00000000000000b7-"));
+    let ours: Vec<&String> = ours.collect();
+    assert!(ours.len() == 2 && traces.iter().all(|it| it.contains(&trace)), "{traces:?}");
+    running.signal("TERM");
+    assert!(running.end().success());
+    let got = got.lock().expect("no panic");
+    let spans: Vec<&Vec<u8>> = got
+        .iter()
+        .filter(|(head, _)| head.starts_with("post /v1/traces "))
+        .map(|it| &it.1)
+        .collect();
+    let all = spans.iter().flat_map(|it| it.iter().copied()).collect::<Vec<u8>>();
+    let is_in = |bytes: &[u8]| all.windows(bytes.len()).any(|window| window == bytes);
+    assert!(is_in(&TRACE), "its trace");
+    for text in ["process default", "Works", "Fails", "Exit 1", "messaging.message.id"] {
+        assert!(is_in(text.as_bytes()), "{text}");
+    }
+    assert!(!is_in(b"Unseen"), "nobody makes spans of it");
+    for own in ours {
+        let span = u64::from_str_radix(&own[36..52], 16).expect("hex");
+        assert!(is_in(&span.to_be_bytes()), "{own}");
     }
 }

@@ -90,7 +90,7 @@ impl Commands {
             // What it starts ends with it, and a signal from the terminal is ours to pass on.
             .process_group(0)
             .kill_on_drop(true);
-        if let Some(trace) = job.traceparent() {
+        if let Some(trace) = run.traceparent() {
             command.env("TRACEPARENT", trace);
         }
         command.spawn()

@@ -176,7 +176,7 @@ impl Deliveries {
             let signature = secret.sign(job.id(), timestamp, job.bytes());
             fields.insert(WEBHOOK_SIGNATURE, HeaderValue::from_str(&signature)?);
         }
-        if let Some(trace) = job.traceparent() {
+        if let Some(trace) = run.traceparent() {
             fields.insert(TRACEPARENT, HeaderValue::from_str(trace)?);
         }
         Ok(request)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,11 +49,13 @@ pub struct Run {
     queue: Arc<str>,
     state: Arc<State>,
     engine: Arc<Engine>,
+    /// Its own place in its trace, if it has one.
+    traceparent: OnceLock<Box<str>>,
 }
 
 impl Run {
     pub(super) fn new(job: Job, queue: Arc<str>, state: Arc<State>, engine: &Arc<Engine>) -> Run {
-        Run { job, queue, state, engine: Arc::clone(engine) }
+        Run { job, queue, state, engine: Arc::clone(engine), traceparent: OnceLock::new() }
     }
 
     /// The job.
@@ -69,6 +71,16 @@ impl Run {
     /// Queue that it came from.
     pub fn queue(&self) -> &str {
         &self.queue
+    }
+
+    /// Its place in a trace, for those whom it asks: its own, or else that of whoever pushed the job.
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.get().map(|own| &**own).or_else(|| self.job.traceparent())
+    }
+
+    /// Gives it a place of its own in the trace, as middleware does that makes spans. The first one stands.
+    pub fn go_on_as(&self, traceparent: &str) {
+        drop(self.traceparent.set(traceparent.into()));
     }
 
     /// The store that it came from.

@@ -52,14 +52,14 @@ impl Runs {
     /// All classes, by name.
     pub fn classes(&self) -> Vec<ClassView> {
         let classes = self.classes.read().unwrap_or_else(PoisonError::into_inner);
-        let view = |(name, class): (&Box<str>, &Arc<Class>)| ClassView {
+        let all = classes.iter().map(|(name, class)| ClassView {
             name: name.to_string(),
             done: class.done.value(),
             failed: class.failed.value(),
             dead: class.dead.value(),
             took: class.took.reading(),
-        };
-        classes.iter().map(view).collect()
+        });
+        all.collect()
     }
 
     pub(crate) fn count(&self, class: &str, ending: Ending, took: Duration) {

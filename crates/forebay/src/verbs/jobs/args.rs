@@ -80,7 +80,9 @@ pub(crate) struct Common {
 Examples:
   forebay jobs push Welcome 7                      one argument, the number 7
   forebay jobs push Welcome '{\"user\":7}' --in 5m   in five minutes
-  forebay jobs push Report '[1,2]' '\"text\"' --queue low --retry 3")]
+  forebay jobs push Report '[1,2]' '\"text\"' --queue low --retry 3
+
+TRACEPARENT of the environment goes along: the run of the job is a part of that trace.")]
 pub(crate) struct Push {
     /// Class of the job
     #[arg(value_name = "CLASS")]

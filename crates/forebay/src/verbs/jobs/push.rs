@@ -82,6 +82,10 @@ fn told<'c, K>(pushing: Pushing<'c, K>, common: &Common) -> Result<Pushing<'c, K
     if let Some(time) = common.expires_in {
         pushing = pushing.expires_in(time);
     }
+    // As other programs of the command line have it: what they start goes on with their trace.
+    if let Some(trace) = std::env::var("TRACEPARENT").ok().filter(|it| !it.is_empty()) {
+        pushing = pushing.traceparent(&trace);
+    }
     if let Some(ttl) = common.unique_for {
         pushing = pushing.unique(Unique::by_args().ttl(ttl));
     }

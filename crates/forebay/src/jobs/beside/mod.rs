@@ -3,20 +3,22 @@
 //! The edge's threads know nothing of it: a burst of jobs, a store that hangs or a handler that never awaits takes
 //! time from these threads alone, and they step back behind those that serve.
 
+mod tend;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use forebay_edge::error::with_causes;
+use forebay_edge::trace::Tracer;
 use forebay_jobs::store::Store;
 use forebay_jobs::view::{Collector, Runs};
-use forebay_jobs::worker::{Handle, Seen};
+use forebay_jobs::worker::Seen;
 use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 use forebay_signals::journal::Journal;
 use forebay_signals::prometheus::Page;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
 
 use super::config::Jobs;
 use super::metrics;
@@ -27,8 +29,6 @@ use crate::report::Problem;
 const THREADS: usize = 2;
 /// Their niceness, and that of commands that they start.
 const NICENESS: i32 = 5;
-/// Between two tries to open a store.
-const PAUSE: Duration = Duration::from_secs(2);
 /// After the grace: what is given back is told to the store, which may be slow.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
@@ -48,6 +48,8 @@ struct Shared {
     rung: Notify,
     /// Counts of all workers of this process, one after the other.
     runs: Arc<Runs>,
+    /// Makes spans of runs, if somebody collects them.
+    tracer: Option<Arc<Tracer>>,
 }
 
 #[derive(Default)]
@@ -62,7 +64,7 @@ struct State {
 }
 
 enum Order {
-    Run(Prepared),
+    Run(Box<Prepared>),
     Stop,
     End,
 }
@@ -74,7 +76,7 @@ pub(crate) enum Change {
     /// It ends.
     Stop,
     /// It is another from now on.
-    Run(Prepared),
+    Run(Box<Prepared>),
 }
 
 /// A worker that can be started.
@@ -121,13 +123,14 @@ pub(crate) struct View {
 
 impl Beside {
     /// Nobody works, and there is no thread.
-    pub(crate) fn new(journal: Arc<Journal>) -> Beside {
+    pub(crate) fn new(journal: Arc<Journal>, tracer: Option<Arc<Tracer>>) -> Beside {
         let shared = Shared {
             journal,
             state: Mutex::default(),
             order: Mutex::default(),
             rung: Notify::new(),
             runs: Arc::default(),
+            tracer,
         };
         Beside { shared: Arc::new(shared), over: Drain::default(), has_thread: Mutex::default() }
     }
@@ -156,7 +159,7 @@ impl Beside {
             })?),
         };
         self.start_thread()?;
-        Ok(Change::Run(Prepared { jobs: Arc::new(jobs), runner, store }))
+        Ok(Change::Run(Box::new(Prepared { jobs: Arc::new(jobs), runner, store })))
     }
 
     /// Does it, and says it.
@@ -222,7 +225,7 @@ impl Beside {
         Some(View {
             state: word.into(),
             store: jobs.store.to_string(),
-            queues: jobs.order.names().iter().map(|name| name.to_string()).collect(),
+            queues: jobs.order.names().iter().map(ToString::to_string).collect(),
             concurrency: jobs.concurrency,
             busy: seen.as_ref().map_or(0, |seen| seen.runs.len()),
             processed: count(|seen| seen.processed),
@@ -256,7 +259,7 @@ impl Beside {
             .name("jobs".into())
             .spawn(move || {
                 step_back();
-                runtime.block_on(tend(&shared));
+                runtime.block_on(tend::tend(&shared));
                 // A handler that never awaits must not keep the process.
                 runtime.shutdown_background();
                 over.begin();
@@ -290,128 +293,5 @@ impl Shared {
 
     fn told(&self) -> Option<Order> {
         self.order.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-/// What runs.
-struct Running {
-    handle: Handle,
-    grace: Duration,
-    /// Ends the collecting of its store's numbers.
-    gone: Drain,
-}
-
-/// Until it is told to end.
-async fn tend(shared: &Arc<Shared>) {
-    let (mut running, mut waits) = (None::<Running>, None::<Prepared>);
-    let mut leaving = JoinSet::new();
-    loop {
-        tokio::select! {
-            () = shared.rung.notified() => {}
-            () = ended(&mut running) => {
-                // Left so until somebody reloads: to start it again would be against that wish.
-                if let Some(over) = running.take() {
-                    over.gone.begin();
-                }
-                shared.state().is_over = true;
-                shared.journal.write("jobs", "the worker was told through its store to end");
-            }
-            () = clock::sleep(PAUSE), if waits.is_some() => {}
-            Some(_) = leaving.join_next() => {}
-        }
-        match shared.told() {
-            None => {}
-            Some(Order::Run(prepared)) => waits = Some(prepared),
-            Some(Order::Stop) => {
-                waits = None;
-                shared.journal.write("jobs", "jobs are not run here any more");
-                let mut state = shared.state();
-                *state = State::default();
-                drop(state);
-                leaving.spawn(stop(running.take()));
-            }
-            Some(Order::End) => {
-                leaving.spawn(stop(running.take()));
-                break;
-            }
-        }
-        if let Some(prepared) = waits.take() {
-            waits = begin(shared, prepared, &mut running, &mut leaving).await;
-        }
-    }
-    while leaving.join_next().await.is_some() {}
-}
-
-/// Starts the new worker, then ends the old one; between the two nobody takes a job under old settings. What
-/// cannot be started yet is handed back.
-async fn begin(
-    shared: &Shared,
-    prepared: Prepared,
-    running: &mut Option<Running>,
-    leaving: &mut JoinSet<()>,
-) -> Option<Prepared> {
-    let Prepared { jobs, runner, store } = prepared;
-    let opened = match store {
-        Some(store) => Ok(store),
-        None => opened(Arc::clone(&jobs)).await,
-    };
-    let store = match opened {
-        Ok(store) => store,
-        Err(why) => {
-            let mut state = shared.state();
-            if state.trouble.as_deref() != Some(&why) {
-                tracing::warn!(store = %jobs.store, error = why, "the job store cannot be opened");
-                shared.journal.write("jobs", format!("the store cannot be opened: {why}"));
-                state.trouble = Some(why);
-            }
-            return Some(Prepared { jobs, runner, store: None });
-        }
-    };
-    if let Some(old) = running {
-        old.gone.begin();
-        old.handle.quiet();
-    }
-    let handle = runner.worker(&jobs, Arc::clone(&store)).runs(Arc::clone(&shared.runs)).start();
-    let (collector, gone) = (Arc::new(Collector::new(Arc::clone(&store))), Drain::default());
-    let (collecting, until) = (Arc::clone(&collector), gone.clone());
-    leaving.spawn(async move { collecting.run(&until).await });
-    let mut state = shared.state();
-    (state.seen, state.store, state.trouble) = (Some(handle.seen()), Some(store), None);
-    state.collector = Some(collector);
-    state.is_over = false;
-    drop(state);
-    let queues: Vec<&str> = jobs.order.names().iter().map(|name| &**name).collect();
-    let said = format!(
-        "running jobs of {} from {}, {} at once",
-        queues.join(", "),
-        jobs.store,
-        jobs.concurrency
-    );
-    shared.journal.write("jobs", said);
-    let old = running.replace(Running { handle, grace: jobs.grace, gone });
-    leaving.spawn(stop(old));
-    None
-}
-
-/// A file may lie on a disk that hangs: it is opened aside.
-async fn opened(jobs: Arc<Jobs>) -> Result<Arc<dyn Store>, String> {
-    match tokio::task::spawn_blocking(move || open::store(&jobs)).await {
-        Ok(Ok(store)) => Ok(store),
-        Ok(Err(error)) => Err(with_causes(&error)),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-async fn ended(running: &mut Option<Running>) {
-    match running {
-        Some(running) => running.handle.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn stop(running: Option<Running>) {
-    if let Some(Running { handle, grace, gone }) = running {
-        gone.begin();
-        handle.stop(grace).await;
     }
 }
