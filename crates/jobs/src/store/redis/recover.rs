@@ -136,10 +136,15 @@ impl RedisStore {
         for name in &queues {
             marked.cmd("EXISTS").arg(keys::gone(name));
         }
-        let answers = self.pipe(&marked).await?;
+        let (answers, now) = (self.pipe(&marked).await?, self.server_time().await?);
         for (name, is_marked) in queues.iter().zip(answers) {
-            // Marks of an empty queue mark nothing, nor do those of jobs that others took.
-            if is_marked == Value::Int(1) && self.are_marks_void(name, CLOCKS_DIFFER).await? {
+            if is_marked != Value::Int(1) {
+                continue;
+            }
+            let marks = self.marks_of(name).await?;
+            // A marked job may be leased just now and not dropped yet: not before that is long over.
+            let is_old = marks.last.is_some_and(|last| last.after(CLOCKS_DIFFER) < now);
+            if is_old && marks.are_void(CLOCKS_DIFFER) {
                 over.cmd("UNLINK").arg(keys::gone(name));
             }
         }

@@ -66,7 +66,7 @@ impl RedisStore {
         let mut depths = Vec::with_capacity(queues.len());
         for (name, both) in queues.iter().zip(answers.chunks(2)) {
             let (jobs, marks) = (count(both.first()), count(both.get(1)));
-            let is_void = marks > 0 && self.are_marks_void(name, Duration::ZERO).await?;
+            let is_void = marks > 0 && self.marks_of(name).await?.are_void(Duration::ZERO);
             // One of them says when the last was made.
             let gone = if is_void { 0 } else { marks.saturating_sub(1) };
             depths.push(jobs.saturating_sub(gone));
@@ -74,21 +74,18 @@ impl RedisStore {
         Ok(depths)
     }
 
-    /// True if all that waits in a queue came after its last mark, by so much: Ruby ran, deleted or emptied away what
-    /// was marked, and knows nothing of marks.
-    pub(super) async fn are_marks_void(
-        &self,
-        queue: &str,
-        by: Duration,
-    ) -> Result<bool, StoreError> {
+    /// What is to be known of the marks of a queue.
+    pub(super) async fn marks_of(&self, queue: &str) -> Result<Marks, StoreError> {
         let mut calls = pipe();
         calls.cmd("LINDEX").arg(keys::queue(queue)).arg(-1);
         calls.cmd("HGET").arg(keys::gone(queue)).arg("");
         let mut answers = self.pipe(&calls).await?.into_iter();
-        let Some(oldest) = answers.next().and_then(bytes) else { return Ok(true) };
-        let marked = answers.next().as_ref().and_then(number).map(Moment::from_micros);
-        let waits_since = Job::parse(oldest).ok().and_then(|job| job.enqueued_at());
-        Ok(marked.zip(waits_since).is_some_and(|(marked, since)| marked.after(by) < since))
+        let oldest = answers.next().and_then(bytes);
+        Ok(Marks {
+            is_empty: oldest.is_none(),
+            waits_since: oldest.and_then(|job| Job::parse(job).ok()?.enqueued_at()),
+            last: answers.next().as_ref().and_then(number).map(Moment::from_micros),
+        })
     }
 
     pub(super) async fn show_queues(&self) -> Result<Vec<QueueView>, StoreError> {
@@ -283,6 +280,21 @@ impl RedisStore {
             answers.extend(self.pipe(calls).await?);
         }
         Ok(answers)
+    }
+}
+
+/// Marks of jobs that were removed from a queue. Ruby runs, deletes or empties away what is marked, and leaves the mark.
+pub(super) struct Marks {
+    is_empty: bool,
+    waits_since: Option<Moment>,
+    pub(super) last: Option<Moment>,
+}
+
+impl Marks {
+    /// True if all that waits in the queue came after the last mark, by so much: what is marked is not there.
+    pub(super) fn are_void(&self, by: Duration) -> bool {
+        let since = self.last.zip(self.waits_since);
+        self.is_empty || since.is_some_and(|(last, since)| last.after(by) < since)
     }
 }
 

@@ -192,3 +192,34 @@ fn marks_of_removed_jobs_are_bounded_by_the_queue() {
         assert_eq!(marked, 1_001);
     });
 }
+
+#[test]
+fn a_removed_job_is_not_run_though_the_queue_is_tidied_in_between() {
+    suite::run(async {
+        let server = Server::start(&[]);
+        let clock = Clock::manual(EARLY);
+        let store = store(&server, &clock);
+        let payload = r#"{"class":"A","args":[],"jid":"1"}"#;
+        let push = Push { queue: "q".into(), payload: payload.into(), at: None, unique: None };
+        store.push(&[push]).await.unwrap();
+        assert!(store.remove_queued("q", "1").await.unwrap());
+        // Leased by somebody who has not looked for marks yet: the queue is empty.
+        raw(&server, &["RENAME", "queue:q", "held"]).await;
+        store.recover(100).await.unwrap();
+        raw(&server, &["RENAME", "held", "queue:q"]).await;
+        let owner = Owner::named("host:1:a");
+        assert!(store.keep(&owner).await.unwrap());
+        let (queues, fresh) = (["q".into()], [crate::store::Token(1)]);
+        let turn = Turn { owner: &owner, finished: &[], queues: &queues, fresh: &fresh };
+        assert_eq!(store.turn(turn).await.unwrap().leases.len(), 0);
+        // The mark went with its job; one that is left over goes an hour later.
+        assert_eq!(texts_of(&server, &["KEYS", "*gone"]).await, [""; 0]);
+        raw(&server, &["HSET", "{queue:q}:gone", "2", "1", "", &EARLY.as_micros().to_string()])
+            .await;
+        store.recover(100).await.unwrap();
+        assert_eq!(texts_of(&server, &["KEYS", "*gone"]).await.len(), 1);
+        clock.advance(Duration::from_secs(3_601));
+        store.recover(100).await.unwrap();
+        assert_eq!(texts_of(&server, &["KEYS", "*gone"]).await, [""; 0]);
+    });
+}
