@@ -120,13 +120,19 @@ impl Around {
 
     /// What is said of jobs, and defaults.
     fn all(&self, reader: &mut Reader<'_>) -> Jobs {
-        for environment::Wrong(error) in &self.wrongs {
+        let jobs = jobs(reader);
+        let has_server = matches!(jobs.store, Place::Server(_));
+        for environment::Wrong { error, is_of_redis } in &self.wrongs {
+            // An application may have variables of these names that mean something else to it.
+            if *is_of_redis && !has_server {
+                continue;
+            }
             let why = std::error::Error::source(error).map(|it| format!(": {it}"));
             let text = format!("{error}{}", why.unwrap_or_default());
             let hint = "mend or unset that variable of the environment";
             reader.refuse_all(Wrong::new(text).hint(hint));
         }
-        jobs(reader)
+        jobs
     }
 }
 

@@ -24,7 +24,12 @@ const REDIS: [(&str, &str, Read); 7] = [
 const THREADS: &str = "RAILS_MAX_THREADS";
 
 /// What is wrong with a variable.
-pub(super) struct Wrong(pub(super) SettingsError);
+pub(super) struct Wrong {
+    /// Why it cannot be followed.
+    pub(super) error: SettingsError,
+    /// True if it matters only to whoever speaks to a Redis server.
+    pub(super) is_of_redis: bool,
+}
 
 /// One layer a variable. Those that cannot be followed are told only to whoever has jobs.
 pub(super) fn layers() -> (Vec<Layer>, Vec<Wrong>) {
@@ -43,7 +48,7 @@ pub(super) fn layers() -> (Vec<Layer>, Vec<Wrong>) {
         match alone(name) {
             Ok(Some(settings)) => add(name, line("jobs.redis", key, &read(&settings))),
             Ok(None) => {}
-            Err(error) => wrongs.push(Wrong(error)),
+            Err(error) => wrongs.push(Wrong { error, is_of_redis: true }),
         }
     }
     match alone(THREADS) {
@@ -54,7 +59,7 @@ pub(super) fn layers() -> (Vec<Layer>, Vec<Wrong>) {
             add(THREADS, line("jobs", "concurrency", &threads));
         }
         Ok(None) => {}
-        Err(error) => wrongs.push(Wrong(error)),
+        Err(error) => wrongs.push(Wrong { error, is_of_redis: false }),
     }
     (layers, wrongs)
 }

@@ -292,3 +292,31 @@ fn numbers_of_jobs_are_exported_beside_the_edges() {
     assert!(of("forebay_jobs_queue_latency_seconds", "queue=idle").is_some_and(|it| it > 0.0));
     assert!(of("forebay_edge_connections", "").is_some());
 }
+
+#[test]
+fn check_says_that_a_store_is_away_and_that_is_no_fault_of_the_settings() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("forebay.toml");
+    let check = |store: &str, more: &[&str]| {
+        write(&file, &with_jobs(&origin, &format!("store = \"{store}\"\n"), NOTES));
+        let name = file.to_string_lossy();
+        let mut command = forebay(&[&["check", "--config", &name], more].concat());
+        let output = command.output().expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(check("jobs.db", &[]), (Some(0), "ok: 1 route\n".into(), String::new()));
+    assert!(!folder.path().join("jobs.db").exists(), "to look makes no file");
+    let (code, said, note) = check("redis://127.0.0.1:1/0", &[]);
+    assert_eq!((code, &*said), (Some(0), "ok: 1 route\n"));
+    assert!(note.contains("note: the job store `127.0.0.1:1` does not answer now"), "{note}");
+    let (_, said, _) = check("redis://127.0.0.1:1/0", &["--json"]);
+    let answer: Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!((&answer["ok"], &answer["jobs"]["answers"]), (&true.into(), &false.into()));
+    let (code, _, said) = check("ftp://a", &[]);
+    assert!(
+        code == Some(1) && said.contains("forebay.toml:12:9: `jobs.store` names no Redis"),
+        "{said}"
+    );
+}

@@ -278,3 +278,46 @@ fn many_processes_may_open_a_file_at_once_that_is_not_there_yet() {
         assert_eq!(place.counts(&["enqueued"]), [PROCESSES]);
     }
 }
+
+#[test]
+fn the_environment_wins_over_the_file_and_is_told_where_it_is_wrong() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("forebay.toml");
+    let check = |text: &str, variables: &[(&str, &str)]| {
+        fs::write(
+            &file,
+            format!("[[origin]]\nname = \"app\"\nservers = [\"http://127.0.0.1:9\"]\n{text}"),
+        )
+        .expect("written");
+        let mut command = forebay(&["check", "--explain", "--config", &file.to_string_lossy()]);
+        let output = command.envs(variables.iter().copied()).output().expect("it starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let jobs = "[jobs]\nstore = \"jobs.db\"\nconcurrency = 3\n[jobs.redis]\ntimeout = \"3s\"\n";
+    let (code, said, _) = check(
+        jobs,
+        &[("RAILS_MAX_THREADS", "7"), ("REDIS_TIMEOUT", "0.25"), ("FOREBAY_JOBS_STORE", "x.db")],
+    );
+    assert_eq!(code, Some(0));
+    for (key, value, whence) in [
+        ("jobs.store ", "\"x.db\"", "environment FOREBAY_JOBS_STORE"),
+        ("jobs.concurrency ", "7", "environment RAILS_MAX_THREADS"),
+        ("jobs.redis.timeout ", "\"250ms\"", "environment REDIS_TIMEOUT"),
+        ("jobs.redis.pool_size ", "7", "environment RAILS_MAX_THREADS"),
+    ] {
+        let line = said
+            .lines()
+            .find(|line| line.starts_with(key))
+            .unwrap_or_else(|| panic!("{key}: {said}"));
+        assert!(line.contains(value) && line.ends_with(whence), "{line}");
+    }
+    // What means nothing to a file is not held against it, and nothing is without `[jobs]`.
+    let odd = [("REDIS_TIMEOUT", "soon")];
+    assert_eq!(check(jobs, &odd).0, Some(0));
+    assert_eq!(check("", &[("RAILS_MAX_THREADS", "many")]).0, Some(0));
+    let (code, _, said) = check(&jobs.replace("jobs.db", "redis://127.0.0.1:1"), &odd);
+    assert!(code == Some(1) && said.contains("`REDIS_TIMEOUT` is `soon`"), "{said}");
+    let (code, _, said) = check(jobs, &[("RAILS_MAX_THREADS", "many")]);
+    assert!(code == Some(1) && said.contains("`RAILS_MAX_THREADS` is `many`"), "{said}");
+}

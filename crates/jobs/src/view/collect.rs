@@ -7,7 +7,7 @@ use forebay_signals::clock;
 use forebay_signals::drain::Drain;
 
 use super::Snapshot;
-use crate::fetch::{Outage, too_late};
+use crate::fetch::too_late;
 use crate::store::{Owner, Store, StoreError};
 use crate::worker::fresh_owner;
 
@@ -46,19 +46,17 @@ impl Collector {
 
     /// Collects until the drain begins; then another may.
     pub async fn run(&self, until: &Drain) {
-        let (mut outage, mut slow) = (Outage::default(), SHORTEST);
+        let mut slow = SHORTEST;
         while !until.has_begun() {
             let answer = tokio::select! {
                 answer = clock::timeout(PATIENCE, self.step(slow)) => answer,
                 () = until.begun() => break,
             };
             slow = match answer.unwrap_or_else(|_| Err(too_late())) {
-                Ok(took) => {
-                    outage.end();
-                    took.saturating_mul(SHARE).clamp(SHORTEST, LONGEST)
-                }
+                Ok(took) => took.saturating_mul(SHARE).clamp(SHORTEST, LONGEST),
                 Err(error) => {
-                    outage.begin(&error);
+                    // The worker tells of a store that is away; once is enough.
+                    tracing::debug!(%error, "numbers of jobs were not collected");
                     slow.saturating_mul(2).min(LONGEST)
                 }
             };

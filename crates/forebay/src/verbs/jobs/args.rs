@@ -43,7 +43,7 @@ pub(crate) struct Where {
     /// Where jobs are: a SQLite file, or redis://host:port/db, rediss://, unix:///path [default: ./forebay.db]
     #[arg(long, value_name = "FILE|URL", env = "FOREBAY_JOBS_STORE", hide_env_values = true)]
     pub(crate) store: Option<String>,
-    /// Read [jobs] of this TOML file
+    /// Read the section `[jobs]` of this TOML file
     #[arg(long, value_name = "FILE", env = "FOREBAY_CONFIG", hide_env_values = true)]
     pub(crate) config: Option<PathBuf>,
     /// Print JSON
