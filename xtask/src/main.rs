@@ -22,6 +22,7 @@ cargo xtask TASK [ARGUMENTS]
   test              bring the programs that the tests talk to, run every test
   check             formatting, lints, docs, dependencies, sizes, walls, generated files
   bench [edge]      measure against nginx, Varnish and H2O (see BENCHMARKING.md)
+  bench jobs        measure against Ruby Sidekiq, and count jobs through kills and a full store
   generate          write docs/reference anew from the binary
   dist              the release binary with its unit, man page and completions, and a package for Debian
   screens           take the pictures of the documents from the running demo (needs Chromium)

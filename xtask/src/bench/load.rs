@@ -108,7 +108,8 @@ impl Answers {
     }
 }
 
-fn read(command: &mut Command) -> Result<String, String> {
+/// Runs a program to its end and gives what it said.
+pub(super) fn read(command: &mut Command) -> Result<String, String> {
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {

@@ -6,11 +6,13 @@
 //! Never: a figure from a run in which an answer failed or a hit reached the origin, and never a
 //! file outside its own temporary folder and `BENCHMARKING.md`.
 //!
-//! Figures of different runs are not comparable; ratios within one run are.
+//! Figures of different runs are not comparable; ratios within one run are. `cargo xtask bench jobs` is in
+//! [`jobs`].
 
 mod configured;
 mod files;
 mod instructions;
+mod jobs;
 mod load;
 mod machine;
 mod memory;
@@ -31,6 +33,9 @@ use stage::Stage;
 
 /// Runs what `args` select. An error is also a bar that is not reached.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    if args.first().is_some_and(|arg| arg == "jobs") {
+        return jobs::run(&args[1..]);
+    }
     let options = Options::read(args)?;
     if options.wants_help {
         report::say(options::HELP);
@@ -57,7 +62,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let text = report.markdown();
     report::say(&text);
     if options.writes {
-        report::write("BENCHMARKING.md", &text)?;
+        report::write("BENCHMARKING.md", "edge", &text)?;
     }
     report.verdict()
 }

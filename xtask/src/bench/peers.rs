@@ -28,6 +28,11 @@ pub(super) fn bring(options: &Options) -> Result<(), String> {
         .filter(|(program, _)| is_needed(program, options) && find(program).is_none())
         .map(|(_, package)| *package)
         .collect();
+    bring_packages(&missing)
+}
+
+/// Installs packages where we may, or names them.
+pub(super) fn bring_packages(missing: &[&str]) -> Result<(), String> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -36,7 +41,7 @@ pub(super) fn bring(options: &Options) -> Result<(), String> {
         return Err(format!("the bench needs more programs\n\nhint: sudo {command}"));
     }
     note(&format!("installing {}", missing.join(", ")));
-    install(&missing)
+    install(missing)
 }
 
 /// The program's place: `PATH`, and where Debian keeps servers.

@@ -7,9 +7,6 @@ use super::servers::Kind;
 use super::stage::Stage;
 use super::{options::Depth, peers};
 
-const BEGIN: &str = "<!-- bench edge: begin -->";
-const END: &str = "<!-- bench edge: end -->";
-
 /// What a bar compares with.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Against {
@@ -22,15 +19,25 @@ pub(super) enum Against {
 /// What is to be reached.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Bar {
-    AtMost { most: f64, against: Against },
-    AtLeast { least: f64 },
+    AtMost {
+        most: f64,
+        against: Against,
+    },
+    AtLeast {
+        least: f64,
+    },
+    /// So many times the highest median of these, by name, in the same case.
+    Times {
+        least: f64,
+        of: &'static [&'static str],
+    },
 }
 
-/// What one server did in one case.
+/// What one program did in one case.
 pub(super) struct Figure {
     pub(super) case: &'static str,
     pub(super) work: &'static str,
-    pub(super) kind: Kind,
+    pub(super) who: &'static str,
     pub(super) unit: &'static str,
     pub(super) values: Vec<f64>,
     pub(super) detail: String,
@@ -39,7 +46,7 @@ pub(super) struct Figure {
 /// All figures of a run.
 pub(super) struct Report {
     heading: String,
-    subject: Kind,
+    subject: &'static str,
     figures: Vec<Figure>,
     bars: Vec<(&'static str, Bar)>,
 }
@@ -52,7 +59,24 @@ impl Figure {
         unit: &'static str,
         values: Vec<f64>,
     ) -> Figure {
-        Figure { case, work, kind, unit, values, detail: String::new() }
+        Figure::of(case, work, kind.name(), unit, values)
+    }
+
+    /// Of a program that is no server of the edge's benchmark.
+    pub(super) fn of(
+        case: &'static str,
+        work: &'static str,
+        who: &'static str,
+        unit: &'static str,
+        values: Vec<f64>,
+    ) -> Figure {
+        Figure { case, work, who, unit, values, detail: String::new() }
+    }
+
+    /// With a word beside it.
+    pub(super) fn saying(mut self, detail: String) -> Figure {
+        self.detail = detail;
+        self
     }
 
     fn median(&self) -> f64 {
@@ -72,14 +96,19 @@ impl Report {
             options.rounds,
             options.seconds
         );
-        Report { heading, subject: options.subject, figures: Vec::new(), bars: Vec::new() }
+        Report::new(heading, options.subject.name())
+    }
+
+    /// A report on `subject`, that begins with this.
+    pub(super) fn new(heading: String, subject: &'static str) -> Report {
+        Report { heading, subject, figures: Vec::new(), bars: Vec::new() }
     }
 
     /// Adds a figure, and what it is measured by.
     pub(super) fn add(&mut self, figure: Figure, bars: &[Bar]) {
         note(&format!(
             "  {:<13} {} {} {}",
-            figure.kind.name(),
+            figure.who,
             show(figure.median()),
             figure.unit,
             figure.detail
@@ -90,7 +119,7 @@ impl Report {
 
     /// Both tables.
     pub(super) fn markdown(&self) -> String {
-        let name = self.subject.name();
+        let name = self.subject;
         let mut text =
             format!("{}\n\n| work | bar | {name} | reached |\n|---|---|---|---|\n", self.heading);
         for (case, bar) in &self.bars {
@@ -108,7 +137,7 @@ impl Report {
                 format_args!(
                     "| {} | {} | {} ({} to {}) {} | {} |",
                     figure.work,
-                    figure.kind.name(),
+                    figure.who,
                     show(figure.median()),
                     show(least),
                     show(most),
@@ -131,8 +160,8 @@ impl Report {
         }
     }
 
-    fn figure(&self, case: &str, kind: Kind) -> Option<&Figure> {
-        self.figures.iter().find(|figure| figure.case == case && figure.kind == kind)
+    fn figure(&self, case: &str, who: &str) -> Option<&Figure> {
+        self.figures.iter().find(|figure| figure.case == case && figure.who == who)
     }
 
     /// What was wanted, what was got, whether that is enough. What was not measured is not reached.
@@ -142,15 +171,24 @@ impl Report {
             Bar::AtLeast { least } => {
                 (format!("≥ {} {unit}", show(least)), show(median), median >= least)
             }
+            Bar::Times { least, of } => {
+                let best = of
+                    .iter()
+                    .filter_map(|who| self.figure(figure.case, who))
+                    .max_by(|a, b| a.median().total_cmp(&b.median()));
+                let name = best.map_or(of[0], |best| best.who);
+                let ratio = best.map_or(f64::NAN, |best| median / best.median());
+                (format!("≥ {least:.2} x {name}"), format!("{ratio:.2}"), ratio >= least)
+            }
             Bar::AtMost { most, against: Against::Nothing } => {
                 (format!("≤ {} {unit}", show(most)), show(median), median <= most)
             }
             Bar::AtMost { most, against: Against::BestOf(kinds) } => {
                 let best = kinds
                     .iter()
-                    .filter_map(|kind| self.figure(figure.case, *kind))
+                    .filter_map(|kind| self.figure(figure.case, kind.name()))
                     .min_by(|a, b| a.median().total_cmp(&b.median()));
-                let name = best.map_or(kinds[0], |best| best.kind).name();
+                let name = best.map_or(kinds[0].name(), |best| best.who);
                 let ratio = best.map_or(f64::NAN, |best| median / best.median());
                 (format!("≤ {most:.2} x {name}"), format!("{ratio:.2}"), ratio <= most)
             }
@@ -159,7 +197,7 @@ impl Report {
 }
 
 /// What others did in the last minute: a figure taken beside other work is no result.
-fn load_before() -> String {
+pub(super) fn load_before() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').next().unwrap_or("unknown").to_owned()
 }
@@ -181,10 +219,11 @@ pub(super) fn real(count: u64) -> f64 {
     count as f64
 }
 
-/// Puts `text` between the markers of the document, which get a place at its end if it has none.
-pub(super) fn write(path: &str, text: &str) -> Result<(), String> {
+/// Puts `text` between the markers that the document has for this benchmark, which get a place at its end if
+/// it has none.
+pub(super) fn write(path: &str, bench: &str, text: &str) -> Result<(), String> {
     let old = std::fs::read_to_string(path).unwrap_or_default();
-    std::fs::write(path, between_markers(&old, text))
+    std::fs::write(path, between_markers(&old, bench, text))
         .map_err(|error| format!("cannot write `{path}`: {error}"))
 }
 
@@ -200,10 +239,12 @@ pub(super) fn note(text: &str) {
     eprintln!("{text}");
 }
 
-fn between_markers(old: &str, text: &str) -> String {
-    let block = format!("{BEGIN}\n{}\n{END}", text.trim_end());
-    let around = old.split_once(BEGIN).and_then(|(before, rest)| {
-        rest.split_once(END).map(|(_, after)| format!("{before}{block}{after}"))
+fn between_markers(old: &str, bench: &str, text: &str) -> String {
+    let begin = format!("<!-- bench {bench}: begin -->");
+    let end = format!("<!-- bench {bench}: end -->");
+    let block = format!("{begin}\n{}\n{end}", text.trim_end());
+    let around = old.split_once(&begin).and_then(|(before, rest)| {
+        rest.split_once(&end).map(|(_, after)| format!("{before}{block}{after}"))
     });
     around.unwrap_or_else(|| format!("{}\n\n{block}\n", old.trim_end()).trim_start().to_owned())
 }
@@ -226,7 +267,7 @@ mod tests {
         let figure = |kind, value| Figure::new("hit", "a hit", kind, "µs", vec![value]);
         Report {
             heading: String::new(),
-            subject: Kind::Forebay,
+            subject: Kind::Forebay.name(),
             figures: vec![
                 figure(Kind::Forebay, 7.0),
                 figure(Kind::Nginx, 14.0),
@@ -247,6 +288,18 @@ mod tests {
     }
 
     #[test]
+    fn the_fastest_of_several_is_the_one_to_beat_where_more_is_better() {
+        let mut report = report();
+        for (who, rate) in [("few", 2.0), ("many", 3.5)] {
+            report.figures.push(Figure::of("hit", "a hit", who, "µs", vec![rate]));
+        }
+        let bar = Bar::Times { least: 2.0, of: &["few", "many", "none"] };
+        let (wanted, got, is_reached) = report.judge(&report.figures[0], bar);
+        assert_eq!((wanted.as_str(), got.as_str()), ("≥ 2.00 x many", "2.00"));
+        assert!(is_reached);
+    }
+
+    #[test]
     fn what_was_not_measured_is_not_reached() {
         let report = report();
         let bar = Bar::AtMost { most: 9.0, against: Against::BestOf(&[Kind::Varnish]) };
@@ -255,9 +308,11 @@ mod tests {
 
     #[test]
     fn only_what_is_between_the_markers_changes() {
-        let old = format!("# Head\n{BEGIN}\nold\n{END}\ntail\n");
-        assert_eq!(between_markers(&old, "new\n"), format!("# Head\n{BEGIN}\nnew\n{END}\ntail\n"));
-        assert_eq!(between_markers("", "new"), format!("{BEGIN}\nnew\n{END}\n"));
+        let (begin, end) = ("<!-- bench jobs: begin -->", "<!-- bench jobs: end -->");
+        let others = "<!-- bench edge: begin -->\nkept\n<!-- bench edge: end -->";
+        let document = |text| format!("# Head\n{others}\n{begin}\n{text}\n{end}\ntail\n");
+        assert_eq!(between_markers(&document("old"), "jobs", "new\n"), document("new"));
+        assert_eq!(between_markers("", "jobs", "new"), format!("{begin}\nnew\n{end}\n"));
     }
 
     #[test]

@@ -209,14 +209,15 @@ pub(super) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     Ok((status, body.to_owned()))
 }
 
-/// Beside this program's own folder, `target/debug`.
-fn built_folder() -> Result<PathBuf, String> {
+/// Where builds for release are: beside this program's own folder, `target/debug`.
+pub(super) fn built_folder() -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| format!("where is this program: {error}"))?;
     let target = own.ancestors().nth(2).ok_or("this program is not in a target folder")?;
     Ok(target.join("release"))
 }
 
-fn build(package: &str) -> Result<(), String> {
+/// Builds a package of ours for release.
+pub(super) fn build(package: &str) -> Result<(), String> {
     note(&format!("building {package} for release"));
     let cargo = std::env::var("CARGO").unwrap_or("cargo".to_owned());
     let status = Command::new(cargo)

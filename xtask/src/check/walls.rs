@@ -8,7 +8,7 @@ use super::verdict;
 use crate::cargo::{Metadata, Package};
 
 /// What each crate may import of ours. A crate that is not here may import none.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 11] = [
     ("forebay-signals", &[]),
     ("forebay-shop", &["forebay-signals"]),
     ("forebay-redis", &["forebay-signals"]),
@@ -33,6 +33,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ),
     ("xtask", &["forebay-signals"]),
     ("forebay-bench-edge", &["forebay-signals", "forebay-edge"]),
+    ("forebay-bench-jobs", &["forebay-signals", "forebay-jobs", "forebay-redis"]),
 ];
 /// What any crate may import for its tests: a real application to talk to.
 const FOR_TESTS: &str = "forebay-shop";
