@@ -43,6 +43,9 @@ impl RedisStore {
             let some = is_last.then(|| queues.next()).flatten().unwrap_or_default();
             let wanted = if some.is_empty() { &[] } else { fresh };
             if finished.is_empty() && wanted.is_empty() {
+                if !turn.queues.is_empty() && !turn.fresh.is_empty() {
+                    self.wake.found(!turned.leases.is_empty());
+                }
                 return Ok(turned);
             }
             let step = Step { owner: turn.owner, finished, queues: some, fresh: wanted };

@@ -5,9 +5,13 @@
 //! included, then wakes us; nothing is popped that a broken connection could lose. While a process is busy it
 //! watches nothing, and whoever pushes pays nothing.
 //!
+//! Who is told of a push goes for the job at once, as long as that succeeds. Whoever was beaten to the last
+//! one waits a moment and looks first, which is a tenth of the work for the server, and one look is for all
+//! pushes of that moment: fifty processes with nothing to do are no stampede.
+//!
 //! Where a server, or what stands before it, knows no tracking, we ask every so often.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -25,12 +29,21 @@ const NET: Duration = Duration::from_millis(950);
 /// Waits between two looks where it does not.
 const SHORTEST_LOOK: Duration = Duration::from_millis(20);
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
+/// Who was beaten so often in a row waits that much before it looks; at random, so that one of many is early.
+const BEATEN: Duration = Duration::from_millis(1);
+const OFTEN_BEATEN: u32 = 10;
 
 /// Who waits for work.
 #[derive(Debug)]
 pub(super) struct Wake {
     redis: Redis,
     heard: Arc<Heard>,
+    /// Something was told of since leases were asked for.
+    is_told_of: AtomicBool,
+    /// So many times in a row what was told of was another's.
+    beaten: AtomicU32,
+    /// That the server does not tell was said.
+    is_said: AtomicBool,
     line: Mutex<Arc<OnceCell<Result<Line, Error>>>>,
 }
 
@@ -38,6 +51,8 @@ pub(super) struct Wake {
 #[derive(Debug, Default)]
 struct Heard {
     changed: Notify,
+    /// Counts changes of queues.
+    queues_changed: AtomicU64,
     /// Counts changes of pauses.
     pauses_changed: AtomicU64,
     pauses: Mutex<Option<Arc<Pauses>>>,
@@ -60,7 +75,25 @@ struct Line {
 
 impl Wake {
     pub(super) fn new(redis: Redis) -> Wake {
-        Wake { redis, heard: Arc::default(), line: Mutex::default() }
+        Wake {
+            redis,
+            heard: Arc::default(),
+            is_told_of: AtomicBool::default(),
+            beaten: AtomicU32::default(),
+            is_said: AtomicBool::default(),
+            line: Mutex::default(),
+        }
+    }
+
+    /// What came of it, when leases were asked for. The step that tells of an end asks as well and finds
+    /// nothing as a rule: only who was told of something was beaten to it.
+    pub(super) fn found(&self, anything: bool) {
+        let was_told = self.is_told_of.swap(false, Ordering::Relaxed);
+        if anything {
+            self.beaten.store(0, Ordering::Relaxed);
+        } else if was_told {
+            self.beaten.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Returns when a queue that is not paused holds something, when a pause changed, or after `at_most`.
@@ -70,19 +103,24 @@ impl Wake {
         at_most: Duration,
     ) -> Result<(), StoreError> {
         let until = clock::now() + at_most;
-        let (mut before, mut look) = (None, SHORTEST_LOOK);
+        let (mut before, mut look, mut was_told) = (None, SHORTEST_LOOK, false);
         loop {
             // Before the look: what changes after it is not missed.
             let changed = self.heard.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
+            let queues_changed = self.heard.queues_changed.load(Ordering::Acquire);
             let (pauses, is_work, is_told) = match self.look(queues).await {
                 // The connection may have broken long ago, while nobody waited.
                 Err(Error::Away(_)) => self.look(queues).await?,
                 seen => seen?,
             };
             if is_work || before.as_ref().is_some_and(|it| *it != pauses) {
+                self.is_told_of.store(is_work && was_told, Ordering::Relaxed);
                 return Ok(());
+            }
+            if std::mem::take(&mut was_told) {
+                self.beaten.fetch_add(1, Ordering::Relaxed);
             }
             before = Some(pauses);
             let left = until.saturating_duration_since(clock::now());
@@ -93,6 +131,17 @@ impl Wake {
             look = LONGEST_LOOK.min(look * 2);
             // Woken, or time to look again: both lead to a look.
             clock::timeout(pause.min(left), changed).await.ok();
+            let has_more = self.heard.queues_changed.load(Ordering::Acquire) != queues_changed;
+            if has_more {
+                was_told = true;
+                let beaten = self.beaten.load(Ordering::Relaxed);
+                if beaten == 0 {
+                    self.is_told_of.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                let moment = (BEATEN * beaten.min(OFTEN_BEATEN)).mul_f64(fastrand::f64());
+                clock::sleep(moment.min(until.saturating_duration_since(clock::now()))).await;
+            }
         }
     }
 
@@ -185,7 +234,9 @@ impl Wake {
         let is_told = match own.ask(&call, timeout).await {
             Ok(_) => true,
             Err(Error::Refused(error)) => {
-                tracing::info!(%error, "Redis does not tell of changes: asking for them instead");
+                if !self.is_said.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "Redis does not tell of changes: asking for them instead");
+                }
                 false
             }
             Err(error) => return Err(error),
@@ -200,7 +251,9 @@ impl Heard {
             [keys::PAUSED, keys::PAUSED_CLASSES].iter().any(|it| it.as_bytes() == key.as_slice())
         };
         match told {
-            Told::Changed(keys) if !keys.iter().any(of_pauses) => {}
+            Told::Changed(keys) if !keys.iter().any(of_pauses) => {
+                self.queues_changed.fetch_add(1, Ordering::AcqRel);
+            }
             Told::Changed(_) | Told::All | Told::Gone => self.forget_pauses(),
         }
         self.changed.notify_waiters();

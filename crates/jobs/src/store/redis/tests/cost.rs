@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use forebay_redis::Value;
+use forebay_signals::clock;
+use tokio::sync::watch;
 
 use super::super::super::{Finish, Then, Token};
 use super::*;
@@ -165,5 +167,99 @@ fn who_waits_asks_once_a_second() {
         let (calls, _) = spent(&redis).await;
         assert!(calls.values().sum::<u64>() <= 5, "{calls:?}");
         assert!(calls.contains_key("exists"), "{calls:?}");
+    });
+}
+
+/// Each of them waits and leases as a worker with one slot does, until it has the last job.
+async fn idle_process(store: Arc<RedisStore>, name: String, done: watch::Sender<usize>) {
+    let (owner, queues) = (Owner::named(&name), ["q".into()]);
+    let mut seen = done.subscribe();
+    store.keep(&owner).await.unwrap();
+    for token in (0..).map(Token) {
+        tokio::select! {
+            waited = store.wait(&queues, Duration::from_secs(5)) => waited.unwrap(),
+            _ = seen.wait_for(|done| *done == usize::MAX) => return,
+        }
+        let fresh = [token];
+        let turn = Turn { owner: &owner, finished: &[], queues: &queues, fresh: &fresh };
+        for lease in store.turn(turn).await.unwrap().leases {
+            let end = Finish { token, queue: lease.queue, then: Then::Done, unlock: None };
+            let turn = Turn { owner: &owner, finished: &[end], queues: &[], fresh: &[] };
+            store.turn(turn).await.unwrap();
+            done.send_modify(|done| *done += 1);
+        }
+    }
+}
+
+#[test]
+fn fifty_processes_with_nothing_to_do_are_no_stampede() {
+    suite::run(async {
+        const PROCESSES: usize = 50;
+        const PUSHES: usize = 300;
+        let server = Server::start(&[]);
+        let (done, mut seen) = watch::channel(0);
+        let mut tasks = tokio::task::JoinSet::new();
+        for n in 0..PROCESSES {
+            let store = store(&server, &Clock::wall());
+            tasks.spawn(idle_process(store, format!("p{n}"), done.clone()));
+        }
+        let (pusher, redis) = (store(&server, &Clock::wall()), Redis::new(server.settings()));
+        // Each is beaten a few times before it knows that it is one of many.
+        for n in 0..PUSHES {
+            if n == PUSHES / 3 {
+                ask(&redis, &["CONFIG", "RESETSTAT"]).await;
+            }
+            pusher.push(&[job(n)]).await.unwrap();
+            let leased = clock::timeout(Duration::from_secs(20), seen.wait_for(|it| *it > n));
+            leased.await.expect("it is leased").unwrap();
+        }
+        let (calls, micros) = spent(&redis).await;
+        let of = |name: &str| calls.get(name).copied().unwrap_or(0);
+        let pushes = (PUSHES - PUSHES / 3) as u64;
+        let (steps, looks) = (of("evalsha") / pushes, of("exists") / pushes);
+        // One leases and one ends it; a few are as fast.
+        assert!(steps <= 10, "{steps} steps and {looks} looks a push, {micros} us: {calls:?}");
+        assert!(looks <= PROCESSES as u64, "{looks} looks a push: {calls:?}");
+
+        ask(&redis, &["CONFIG", "RESETSTAT"]).await;
+        store(&server, &Clock::wall())
+            .wait(&["empty".into()], Duration::from_secs(3))
+            .await
+            .unwrap();
+        let (calls, _) = spent(&redis).await;
+        let each = calls.values().sum::<u64>() / PROCESSES as u64;
+        assert!(each <= 3 * 3, "{each} calls of each process in three seconds: {calls:?}");
+        done.send_replace(usize::MAX);
+        tasks.join_all().await;
+    });
+}
+
+#[test]
+fn a_server_that_may_not_tell_is_asked_instead() {
+    suite::run(async {
+        let server = Server::start(&[]);
+        let redis = Redis::new(server.settings());
+        // What an old proxy, or a rule of the server's, makes of it.
+        ask(&redis, &["ACL", "SETUSER", "default", "-client|tracking"]).await;
+        let store = store(&server, &Clock::wall());
+        let queues: [Arc<str>; 1] = ["q".into()];
+        let waiting = Arc::clone(&store);
+        let waiter = tokio::spawn(async move {
+            let began = clock::now();
+            let waited = waiting.wait(&queues, Duration::from_secs(20)).await;
+            waited.map(|()| clock::now() - began)
+        });
+        // It has looked at least once and found nothing.
+        let began = clock::now();
+        while !spent(&redis).await.0.contains_key("exists") {
+            assert!(clock::now() - began < Duration::from_secs(10), "nobody looks");
+            tokio::task::yield_now().await;
+        }
+        store.push(&[job(0)]).await.unwrap();
+        let waited = waiter.await.unwrap().unwrap();
+        assert!(waited < Duration::from_secs(5), "{waited:?}");
+        let (calls, _) = spent(&redis).await;
+        // Looks grow apart: twenty in the first three seconds, five a second after that.
+        assert!(calls.get("exists").copied().unwrap_or(0) <= 40, "{calls:?}");
     });
 }
