@@ -15,7 +15,8 @@ use super::outage::{Outage, too_late};
 use crate::run::{self, Dropped, Ended, Engine, State, Wish};
 use crate::store::{Lease, MOST_A_STEP, Owner, StoreError, Token, Turn, Turned};
 
-/// Jobs that take less than this are leased ahead of their slots.
+/// Jobs that take less than this are leased ahead of their slots: as many as are run in this time, so that the
+/// slots are full while a step is under way, and nobody else would have run them sooner.
 const SHORT: Duration = Duration::from_millis(1);
 /// What was leased ahead and does not find a slot for so long is left to others.
 const HELD: Duration = Duration::from_millis(50);
@@ -57,6 +58,17 @@ pub(crate) struct Fetcher {
     misses: u32,
     /// Mean time of a run, of late.
     mean: Duration,
+}
+
+/// How many jobs are leased ahead of their slots if they take so long in the mean.
+pub(super) fn ahead(concurrency: usize, mean: Duration) -> usize {
+    if mean >= SHORT {
+        return 0;
+    }
+    let rounds = SHORT.as_nanos() / mean.as_nanos().max(1);
+    concurrency
+        .saturating_mul(usize::try_from(rounds).unwrap_or(usize::MAX))
+        .min(MOST_A_STEP.max(concurrency))
 }
 
 type Waiting = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
@@ -171,11 +183,12 @@ impl Fetcher {
         runs.insert(token, Running { lease, owner, since, state, task });
     }
 
-    /// As many as there are free slots; a little more if they are soon free again.
+    /// As many as there are free slots; more if they are soon free again.
     fn wanted(&self) -> usize {
-        let ahead = if self.mean < SHORT { self.concurrency } else { 0 };
         let held = self.runs.len() + self.ledger.ready();
-        (self.concurrency + ahead).saturating_sub(held).min(MOST_A_STEP)
+        (self.concurrency + ahead(self.concurrency, self.mean))
+            .saturating_sub(held)
+            .min(MOST_A_STEP)
     }
 
     /// One step: ends and fresh leases.
@@ -191,8 +204,7 @@ impl Fetcher {
         let fresh = self.ledger.tokens(wanted);
         let queues = if wanted > 0 { self.order.draw(fastrand::f64) } else { Arc::default() };
         let turn = Turn { owner: &whose, finished: &finished, queues: &queues, fresh: &fresh };
-        let answer = clock::timeout(PATIENCE, self.engine.store.turn(turn)).await;
-        let Turned { leases, lost } = answer.unwrap_or_else(|_| Err(too_late()))?;
+        let Turned { leases, lost } = self.turn(turn).await?;
         self.ledger.paid(finished.len());
         if self.outage.end() && !lost.is_empty() {
             // Told twice: the first time was heard.
@@ -212,6 +224,26 @@ impl Fetcher {
         }
         self.ledger.got(&whose, leases);
         Ok(())
+    }
+
+    /// The step itself. Slots that are free meanwhile are filled with what was leased ahead.
+    async fn turn(&mut self, turn: Turn<'_>) -> Result<Turned, StoreError> {
+        let store = Arc::clone(&self.engine.store);
+        let answer = clock::timeout(PATIENCE, store.turn(turn));
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return answer.unwrap_or_else(|_| Err(too_late())),
+                Some(ended) = self.runs.join_next(), if self.ledger.ready() > 0 => {
+                    self.ended(ended);
+                    self.gather();
+                    if *self.phase.borrow() == Phase::Runs {
+                        self.start();
+                    }
+                }
+            }
+        }
     }
 
     /// After an answer that did not come: what it brought is ours all the same.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::fetcher::ahead;
 use super::ledger::Ledger;
 use super::*;
 use crate::store::{Finish, Lease, Owner, Then, Token};
@@ -35,6 +36,17 @@ fn ends_are_told_for_one_owner_at_a_time_and_no_more_than_fit() {
         ledger.paid(ends.len());
     }
     assert_eq!(told, [(owner("a"), 100), (owner("a"), 20), (owner("b"), 30)]);
+}
+
+#[test]
+fn what_is_leased_ahead_is_what_runs_in_a_millisecond() {
+    let micros = Duration::from_micros;
+    assert_eq!(ahead(10, micros(1_000)), 0);
+    assert_eq!(ahead(10, micros(999)), 10);
+    assert_eq!(ahead(10, micros(300)), 30);
+    // However short they are, one step brings all of them; and a slot has one more at least.
+    assert_eq!(ahead(10, Duration::ZERO), 100);
+    assert_eq!(ahead(250, micros(2)), 250);
 }
 
 #[test]
