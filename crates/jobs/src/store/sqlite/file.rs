@@ -18,9 +18,6 @@ const VERSION: i64 = 2;
 
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 const READER_CACHE_KIB: i64 = 2 * 1024;
-/// Log that is written before it is moved into the file: 16 MiB, so that moving is rare and the log fits
-/// into the system's cache.
-const PAGES_OF_LOG: i64 = 4_096;
 /// Room beyond the bound for pushes, so that retries, deaths and beats still have some.
 const HEADROOM_PARTS: i64 = 20;
 const LEAST_HEADROOM_PAGES: i64 = 256;
@@ -59,7 +56,6 @@ fn open(path: &Path, options: &Options) -> Done<Connection> {
     // The log is brought to the disk by a thread of ours before anything is answered; SQLite syncs it only
     // where it must for the file to stay whole.
     conn.pragma_update(None, "synchronous", "normal")?;
-    conn.pragma_update(None, "wal_autocheckpoint", PAGES_OF_LOG)?;
     conn.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     conn.pragma_update(None, "temp_store", "memory")?;
     if version < VERSION {

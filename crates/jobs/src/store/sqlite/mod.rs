@@ -40,6 +40,7 @@ mod file;
 mod lease;
 mod look;
 mod mark;
+mod move_log;
 mod outbox;
 mod push;
 mod queue;

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::super::{Retention, StoreError};
 use super::disk::{Disk, Due};
 use super::fault::{Done, Fault};
+use super::move_log::Mover;
 use super::step::Step;
 use super::wake::Bell;
 use super::{Durability, Options, beside, file, patiently, queue};
@@ -113,6 +114,7 @@ impl Door {
 
 struct Writer {
     conn: Connection,
+    mover: Mover,
     bell: Arc<Bell>,
     clock: Clock,
     retention: Retention,
@@ -127,7 +129,8 @@ struct Writer {
 
 /// Opens the file and starts its writer.
 pub(super) fn start(path: &Path, options: &Options, bell: Arc<Bell>) -> Done<Door> {
-    let conn = file::writer(path, options)?;
+    let mut conn = file::writer(path, options)?;
+    let mover = Mover::start(&mut conn, path)?;
     let has_failed = Arc::new(AtomicBool::new(false));
     let of_thread = |source| Fault::File { path: path.to_owned(), source };
     let (disk, due) = std::sync::mpsc::sync_channel(WAITING);
@@ -137,6 +140,7 @@ pub(super) fn start(path: &Path, options: &Options, bell: Arc<Bell>) -> Done<Doo
     let mut writer = Writer {
         bound: file::bound_in_pages(&conn, options)?,
         conn,
+        mover,
         bell,
         clock: options.clock.clone(),
         retention: options.retention,
@@ -158,6 +162,7 @@ pub(super) fn start(path: &Path, options: &Options, bell: Arc<Bell>) -> Done<Doo
                 batch.push(call);
             }
             writer.commit(batch);
+            writer.mover.look(&writer.conn);
             writer.keep_house(|| calls.is_empty());
         }
     };
