@@ -34,16 +34,17 @@ pub(crate) async fn fill_with(store: &Arc<dyn Store>, class: &str, count: u64) -
     Ok(())
 }
 
-/// `keep --store S --depth N --seconds N`: keeps the queue at least so deep and at most 2,000 jobs deeper, and
-/// says how many jobs a second that took: as many as were run.
+/// `keep --store S --depth N --seconds N`: keeps the queue so deep and at most 6,000 jobs deeper, and says how many
+/// jobs a second that took: as many as were run. `dry` is the part of the looks that found it empty.
 pub(crate) async fn keep(flags: &Flags) -> Outcome {
-    const STEP: u64 = 2_000;
+    const STEP: u64 = 4_000;
     const WARM: Duration = Duration::from_secs(1);
     let store = stores::open(flags)?;
     let depth: u64 = flags.value("depth")?;
     let time = Duration::from_secs(flags.value("seconds")?);
     let step: Vec<Push> = (0..STEP).map(|number| stores::raw("Noop", number)).collect();
-    let (mut pushed, mut counted, mut shallowest) = (0, None, u64::MAX);
+    let (mut pushed, mut counted) = (0, None);
+    let (mut looks, mut dry) = (0_u32, 0_u32);
     let began = clock::now();
     loop {
         let there = store.counts().await?.enqueued;
@@ -52,11 +53,13 @@ pub(crate) async fn keep(flags: &Flags) -> Outcome {
             counted = Some((now, pushed, there));
         }
         if let Some((since, before, at_first)) = counted {
-            shallowest = shallowest.min(there);
+            looks += 1;
+            dry += u32::from(there == 0);
             if now - since >= time {
                 let run = (pushed + at_first).saturating_sub(before + there);
                 let rate = per_second(run, now - since);
-                say(&format!("rate={rate:.0} shallowest={shallowest}"));
+                let dry = f64::from(dry) / f64::from(looks);
+                say(&format!("rate={rate:.0} dry={dry:.4}"));
                 return Ok(());
             }
         }
@@ -110,6 +113,7 @@ pub(crate) async fn rate(flags: &Flags) -> Outcome {
 /// drawn between half and one and a half of the interval.
 pub(crate) async fn stamp(flags: &Flags) -> Outcome {
     const WARM: u64 = 50;
+    const PATIENCE: Duration = Duration::from_secs(20);
     let client = Client::new(stores::open(flags)?);
     let (count, every): (u64, u64) = (flags.value("count")?, flags.value("every-us")?);
     let mut calls = Vec::new();
@@ -119,6 +123,18 @@ pub(crate) async fn stamp(flags: &Flags) -> Outcome {
         let began = now_us();
         client.push(&Stamp(began)).await?;
         calls.push(now_us().saturating_sub(began));
+    }
+    // Whoever ends the worker now takes the last one away from it.
+    let began = clock::now();
+    loop {
+        let counts = client.store().counts().await?;
+        if counts.enqueued + counts.leased == 0 {
+            break;
+        }
+        if clock::now() - began > PATIENCE {
+            return Err("the worker does not run all".into());
+        }
+        clock::sleep(Duration::from_millis(20)).await;
     }
     calls.sort_unstable();
     let part = |of: usize| calls.get(calls.len() * of / 1_000).copied().unwrap_or(0);

@@ -89,12 +89,14 @@ pub(super) fn memory(stage: &Stage<'_>, report: &mut Report) -> Result<(), Strin
         (server.url.as_str(), "memory", "memory of an idle worker, Redis"),
         (file.as_str(), "memory-file", "memory of an idle worker, SQLite"),
     ] {
-        let mut idle = Idle(idle(&forebay, store)?);
+        let idle = Idle(idle(&forebay, store)?);
         // Long enough for everything that it does now and then to have happened.
         clock::block_for(Duration::from_secs(6));
-        let bytes = memory_of_tree(idle.0.id());
-        stop(&mut idle.0);
-        let figure = Figure::of(case, work, OURS, "MiB", vec![real(bytes?) / f64::from(1 << 20)]);
+        let bytes = memory_of_tree(idle.0.id())?;
+        if bytes == 0 {
+            return Err(format!("`forebay jobs work --store {store}` has ended"));
+        }
+        let figure = Figure::of(case, work, OURS, "MiB", vec![real(bytes) / f64::from(1 << 20)]);
         let bar = Bar::AtMost { most: 25.0, against: Against::Nothing };
         report.add(figure.saying("proportional set size".to_owned()), &[bar]);
     }

@@ -64,10 +64,6 @@ impl Worker {
         Ok(Worker { child: Some(child) })
     }
 
-    pub(super) fn id(&self) -> u32 {
-        self.child.as_ref().map_or(0, Child::id)
-    }
-
     /// Ends ours in order, and gives what it says of itself.
     pub(super) fn end(mut self) -> Result<Answers, String> {
         let mut child = self.child.take().ok_or("the worker has ended")?;
