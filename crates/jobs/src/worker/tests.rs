@@ -49,6 +49,8 @@ fn what_a_killed_worker_held_runs_in_another() {
         bench.clock.advance(Duration::from_secs(16));
         let other = bench.worker().concurrency(30).start();
         until("all run", || other.view().runs.len() == 30).await;
+        // A run is on the board a moment before its job begins.
+        until("all began", || began(book).len() >= 40).await;
         let ran: HashSet<u64> = began(book).into_iter().collect();
         assert_eq!((ran.len(), began(book).len()), (30, 40));
         other.stop(Duration::ZERO).await;

@@ -76,12 +76,11 @@ pub(super) fn memory(stage: &Stage<'_>, report: &mut Report) -> Result<(), Strin
     if !stage.begins("memory", "an idle worker") {
         return Ok(());
     }
-    let forebay = match &stage.options.binary {
-        Some(path) => path.clone(),
-        None => {
-            build("forebay")?;
-            built_folder()?.join("forebay")
-        }
+    let forebay = if let Some(path) = &stage.options.binary {
+        path.clone()
+    } else {
+        build("forebay")?;
+        built_folder()?.join("forebay")
     };
     let server = Server::start(stage)?;
     let file = stage.path("idle.db");

@@ -93,25 +93,24 @@ pub(super) fn depth(stage: &Stage<'_>, report: &mut Report) -> Result<(), String
     Ok(())
 }
 
+/// Case, what it is, callers, in bulk, Ruby's kind.
+type Case = (&'static str, &'static str, &'static str, &'static str, &'static str, f64);
+const PUSHES: [Case; 3] = [
+    ("push-one", "enqueue, one caller", "1", "0", "one", 1.2),
+    ("push-50", "enqueue, 50 callers on one client", "50", "0", "threads", 5.0),
+    ("push-bulk", "enqueue in bulk of 1,000", "1", "1", "bulk", 2.0),
+];
+/// Ruby's pools of connections.
+const POOLS: [(&str, &str); 2] = [("5", "sidekiq"), ("50", "sidekiq, pool of 50")];
+
 /// Pushing: one caller, fifty on one client, in bulk.
 pub(super) fn push(stage: &Stage<'_>, report: &mut Report) -> Result<(), String> {
     if !stage.begins("push", "jobs pushed by one caller, by 50, in bulk") {
         return Ok(());
     }
-    /// Case, what it is, callers, in bulk, Ruby's kind.
-    type Case = (&'static str, &'static str, &'static str, &'static str, &'static str, f64);
-    const CASES: [Case; 3] = [
-        ("push-one", "enqueue, one caller", "1", "0", "one", 1.2),
-        ("push-50", "enqueue, 50 callers on one client", "50", "0", "threads", 5.0),
-        ("push-bulk", "enqueue in bulk of 1,000", "1", "1", "bulk", 2.0),
-    ];
-    const POOLS: [(&str, &str); 2] = [("5", "sidekiq"), ("50", "sidekiq, pool of 50")];
     let server = Server::start(stage)?;
     let seconds = stage.options.seconds.to_string();
-    for (case, work, callers, bulk, kind, least) in CASES {
-        if !stage.options.selects(case) && !stage.options.selects("push") {
-            continue;
-        }
+    for (case, work, callers, bulk, kind, least) in PUSHES {
         let (mut ours, mut theirs) = (Vec::new(), [Vec::new(), Vec::new()]);
         for _ in 0..stage.options.rounds {
             server.empty()?;
