@@ -40,6 +40,8 @@ pub(super) struct Wake {
     heard: Arc<Heard>,
     /// Something was told of since leases were asked for.
     is_told_of: AtomicBool,
+    /// Changes of queues that were told of when something was leased last.
+    had: AtomicU64,
     /// So many times in a row what was told of was another's.
     beaten: AtomicU32,
     /// That the server does not tell was said.
@@ -79,6 +81,7 @@ impl Wake {
             redis,
             heard: Arc::default(),
             is_told_of: AtomicBool::default(),
+            had: AtomicU64::default(),
             beaten: AtomicU32::default(),
             is_said: AtomicBool::default(),
             line: Mutex::default(),
@@ -91,6 +94,7 @@ impl Wake {
         let was_told = self.is_told_of.swap(false, Ordering::Relaxed);
         if anything {
             self.beaten.store(0, Ordering::Relaxed);
+            self.had.store(self.heard.queues_changed.load(Ordering::Acquire), Ordering::Relaxed);
         } else if was_told {
             self.beaten.fetch_add(1, Ordering::Relaxed);
         }
@@ -131,8 +135,10 @@ impl Wake {
             look = LONGEST_LOOK.min(look * 2);
             // Woken, or time to look again: both lead to a look.
             clock::timeout(pause.min(left), changed).await.ok();
-            let has_more = self.heard.queues_changed.load(Ordering::Acquire) != queues_changed;
-            if has_more {
+            let told = self.heard.queues_changed.load(Ordering::Acquire);
+            // A step that was under way may have leased it already.
+            let is_ours = told == self.had.load(Ordering::Relaxed);
+            if told != queues_changed && !is_ours {
                 was_told = true;
                 let beaten = self.beaten.load(Ordering::Relaxed);
                 if beaten == 0 {

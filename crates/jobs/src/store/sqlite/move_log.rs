@@ -23,7 +23,7 @@ const PAGES_OF_LOG: i32 = 4_096;
 /// What the writer moves by itself: a millisecond.
 const LAST_PAGES: i32 = 512;
 /// From here on it moves all of it, and all who push wait: the log would grow without bound otherwise.
-const MOST_PAGES: i32 = 16 * PAGES_OF_LOG;
+const MOST_PAGES: i32 = 8 * PAGES_OF_LOG;
 
 /// The writer's side.
 pub(super) struct Mover {

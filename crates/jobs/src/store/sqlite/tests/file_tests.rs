@@ -70,6 +70,36 @@ fn a_file_of_an_older_version_is_brought_up_to_date() {
 }
 
 #[test]
+fn the_log_is_moved_beside_the_writer_and_begins_anew() {
+    const MIB: usize = 1 << 20;
+    let (_folder, path) = fresh();
+    run(async move {
+        let store = Sqlite::open(&path, Options::default()).unwrap();
+        for n in 0..30 {
+            let mut job = push_to("q", n);
+            job.payload = vec![b'x'; MIB].into();
+            store.push(&[job]).await.unwrap();
+        }
+        let began = clock::now();
+        let is_late = || clock::now() - began > Duration::from_secs(20);
+        // Nobody writes meanwhile.
+        while fs::metadata(&path).unwrap().len() < 16 * MIB as u64 {
+            assert!(!is_late(), "the log is not moved");
+            tokio::task::yield_now().await;
+        }
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        // The head of the log says how often it began.
+        while fs::read(&log).unwrap()[12..16] == [0; 4] {
+            assert!(!is_late(), "the log goes on");
+            store.push(&[push_to("q", "small")]).await.unwrap();
+        }
+        drop(store);
+        check(&path);
+    });
+}
+
+#[test]
 fn a_file_of_a_newer_version_is_refused() {
     let (_folder, path) = fresh();
     drop(Sqlite::open(&path, Options::default()).unwrap());
