@@ -5,6 +5,7 @@
 //! few pages are the writer's: it begins the log anew once all of it is in the file, which nobody can bring
 //! about while somebody writes.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
@@ -32,7 +33,7 @@ pub(super) struct Mover {
     /// Those of them that are in the file.
     moved: Arc<AtomicI32>,
     /// Pages at the last look.
-    before: i32,
+    before: Cell<i32>,
     wake: SyncSender<()>,
 }
 
@@ -51,13 +52,13 @@ impl Mover {
         let of_thread = |source| Fault::File { path: path.to_owned(), source };
         let serve = move || serve(&conn, &woken, &so_far);
         thread::Builder::new().name("jobs-move".to_owned()).spawn(serve).map_err(of_thread)?;
-        Ok(Mover { pages, moved, before: 0, wake })
+        Ok(Mover { pages, moved, before: Cell::new(0), wake })
     }
 
     /// After a commit.
-    pub(super) fn look(&mut self, writer: &Connection) {
+    pub(super) fn look(&self, writer: &Connection) {
         let pages = self.pages.load(Ordering::Relaxed);
-        if pages < std::mem::replace(&mut self.before, pages) {
+        if pages < self.before.replace(pages) {
             // It has begun anew.
             self.moved.store(0, Ordering::Relaxed);
         }

@@ -283,6 +283,7 @@ impl Writer {
                 drop(self.conn.execute_batch("ROLLBACK"));
             }
         }
+        self.mover.look(&self.conn);
         done.unwrap_or(false)
     }
 
