@@ -34,10 +34,10 @@ pub(crate) async fn fill_with(store: &Arc<dyn Store>, class: &str, count: u64) -
     Ok(())
 }
 
-/// `keep --store S --depth N --seconds N`: keeps the queue so deep and at most 6,000 jobs deeper, and says how many
+/// `keep --store S --depth N --seconds N`: keeps the queue so deep and at most 15,000 jobs deeper, and says how many
 /// jobs a second that took: as many as were run. `dry` is the part of the looks that found it empty.
 pub(crate) async fn keep(flags: &Flags) -> Outcome {
-    const STEP: u64 = 4_000;
+    const STEP: u64 = 10_000;
     const WARM: Duration = Duration::from_secs(1);
     let store = stores::open(flags)?;
     let depth: u64 = flags.value("depth")?;
