@@ -12,6 +12,12 @@ use super::PushError;
 use crate::store::{MOST_A_STEP, Push, Store, StoreError};
 
 /// Bounds of what may wait. It is lost with its process: a job that must not be is pushed without.
+///
+/// ```
+/// use forebay_jobs::push::Buffer;
+/// let small = Buffer { jobs: 100, ..Buffer::default() };
+/// assert_eq!(small.bytes, 8 << 20);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buffer {
     /// Most jobs, as Sidekiq Pro.

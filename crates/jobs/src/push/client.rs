@@ -84,6 +84,22 @@ pub trait OnPush: Send + Sync + 'static {
 }
 
 /// Whether a job goes on to the store.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::push::{NewJob, OnPush, Outcome, Passage};
+/// struct NoMail;
+/// impl OnPush for NoMail {
+///     fn on_push(&self, job: &mut NewJob) -> Passage {
+///         if &*job.queue == "mail" { Passage::Stop } else { Passage::On }
+///     }
+/// }
+/// let client = Client::builder(client.store().clone()).middleware(NoMail).build();
+/// assert_eq!(client.push_raw("Welcome", &(7,)).queue("mail").await?, Outcome::Stopped);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passage {
     /// It does.
@@ -94,11 +110,26 @@ pub enum Passage {
 
 impl Client {
     /// A client with everything as is usual.
+    ///
+    /// ```
+    /// use forebay_jobs::{push::Client, store::memory::Memory};
+    /// let client = Client::new(std::sync::Arc::new(Memory::default()));
+    /// let same = client.clone();
+    /// # let _ = same;
+    /// ```
     pub fn new(store: Arc<dyn Store>) -> Client {
         Client::builder(store).build()
     }
 
     /// A client to be set up.
+    ///
+    /// ```
+    /// use forebay_jobs::push::{Client, Pressure};
+    /// # let store = std::sync::Arc::new(forebay_jobs::store::memory::Memory::default());
+    /// let early = Pressure { refuse_at: 0.80, slow_at: 0.70, ..Pressure::default() };
+    /// let client = Client::builder(store).pressure(Some(early)).build();
+    /// # let _ = client;
+    /// ```
     pub fn builder(store: Arc<dyn Store>) -> Builder {
         let inner = Inner {
             store,
@@ -112,12 +143,42 @@ impl Client {
     }
 
     /// Pushes a job when it is awaited; until then it can be told more.
+    /// The shapes of arguments on the wire: a struct with names is `[{"user":7}]`, a tuple struct `[7,"x"]`, one
+    /// without fields `[]`, an enum `[{"User":7}]`. What Ruby pushes for a struct with names, `[7,"x"]`, is read too.
+    ///
+    /// ```
+    /// # use forebay_jobs::{perform::Perform, retry::Failure, run::Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Welcome(u64);
+    /// # impl Perform for Welcome { const CLASS: &'static str = "Welcome"; const QUEUE: &'static str = "mail";
+    /// #     async fn perform(self, _: &Run) -> Result<(), Failure> { Ok(()) } }
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// client.push(&Welcome(7)).await?;
+    /// let jobs = testing::pushed(&**client.store(), Welcome::QUEUE).await?;
+    /// assert_eq!((jobs[0].class(), jobs[0].args_json()), ("Welcome", b"[7]".as_slice()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn push<J: Perform>(&self, job: &J) -> Pushing<'_, One> {
         Pushing::new(self, J::CLASS, J::QUEUE, J::RETRY, vec![args::write(job)])
     }
 
     /// Pushes many jobs of one class in few calls, and says what became of each, in their order. A slice of
     /// 1,000 (100 of those for later) is stored whole or not at all: after an error some may be there.
+    /// As `perform_bulk` of Sidekiq.
+    ///
+    /// ```
+    /// # use forebay_jobs::{perform::Perform, retry::Failure, run::Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Welcome(u64);
+    /// # impl Perform for Welcome { const CLASS: &'static str = "Welcome"; const QUEUE: &'static str = "mail";
+    /// #     async fn perform(self, _: &Run) -> Result<(), Failure> { Ok(()) } }
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// let outcomes = client.push_bulk(&[Welcome(7), Welcome(8)]).queue("low").await?;
+    /// assert!(outcomes.iter().all(|it| it.id().is_some()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn push_bulk<'j, J: Perform>(
         &self,
         jobs: impl IntoIterator<Item = &'j J>,
@@ -127,11 +188,32 @@ impl Client {
     }
 
     /// Pushes a job of a class that this program need not know. What is no list becomes a list of one.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// client.push_raw("HardJob", &("bob", 5)).await?; // `HardJob.perform_async("bob", 5)` of Ruby
+    /// client.push_raw("HardJob", &"bob").await?;
+    /// let jobs = testing::pushed(&**client.store(), "default").await?;
+    /// assert_eq!(jobs[0].args_json(), br#"["bob",5]"#);
+    /// assert_eq!(jobs[1].args_json(), br#"["bob"]"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn push_raw(&self, class: &str, args: &impl Serialize) -> Pushing<'_, One> {
         Pushing::new(self, class, "default", super::pushing::RETRY, vec![args::write(args)])
     }
 
     /// The same for many jobs of one class: a value each. See [`Client::push_bulk`].
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// let outcomes = client.push_raw_bulk("HardJob", &[("bob", 5), ("ada", 6)]).await?;
+    /// assert_eq!(outcomes.len(), 2);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn push_raw_bulk<'j, A: Serialize + 'j>(
         &self,
         class: &str,
@@ -143,12 +225,35 @@ impl Client {
 
     /// Asks for a job to be cancelled. One that runs is dropped at its next await within some seconds; so is
     /// one that begins within a day. To take out one that waits, see [`Store::remove_queued`].
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// let done = client.push_raw("Report", &(7,)).await?;
+    /// if let Some(id) = done.id() {
+    ///     client.cancel(id).await?;
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The store did not take the wish.
     pub async fn cancel(&self, id: &str) -> Result<(), StoreError> {
         self.store().note(id, notes::CANCELLED, Some(b"1"), notes::CANCELLED_FOR).await
     }
 
     /// Waits until what a [`Buffer`] holds has reached the store, at most so long, and says how many jobs have
     /// not. To be called before the process ends.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// # use std::time::Duration;
+    /// assert_eq!(client.flush(Duration::from_secs(5)).await, 0); // without a buffer nothing waits
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub async fn flush(&self, at_most: Duration) -> usize {
         let until: Instant = clock::now() + at_most;
         match &self.0.waiting {
@@ -158,6 +263,16 @@ impl Client {
     }
 
     /// The store that it pushes to.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::store::Store;
+    /// client.push_raw("Report", &(7,)).await?;
+    /// assert_eq!(client.store().counts().await?.enqueued, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.0.store
     }
@@ -256,6 +371,21 @@ pub struct Builder(Inner);
 impl Builder {
     /// Keeps jobs in this process while the store is away, and brings them to it in order. Such a job is
     /// lost if the process ends before: the answer is [`Outcome::Buffered`] then.
+    /// As `reliable_push` of Sidekiq Pro.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use forebay_jobs::push::{Buffer, Client, Outcome};
+    /// use forebay_jobs::store::memory::{Fault, Memory};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Arc::new(Memory::default());
+    /// let client = Client::builder(store.clone()).reliable(Buffer::default()).build();
+    /// store.fail(Some(Fault::Away));
+    /// assert!(matches!(client.push_raw("Welcome", &(7,)).await?, Outcome::Buffered { .. }));
+    /// store.fail(None);
+    /// assert_eq!(client.flush(Duration::from_secs(30)).await, 0); // all have reached the store
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn reliable(mut self, bounds: Buffer) -> Builder {
         self.0.waiting = Some(Waiting::new(bounds));
         self
@@ -263,30 +393,84 @@ impl Builder {
 
     /// When producers are held back; `None` for never: then the store refuses when it is full, retries
     /// and dead jobs too.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// let never = Client::builder(Arc::new(Memory::default())).pressure(None).build();
+    /// # let _ = never;
+    /// ```
     pub fn pressure(mut self, pressure: Option<Pressure>) -> Builder {
         self.0.gauge = pressure.map(Gauge::new);
         self
     }
 
     /// Adds client middleware, called in the order in which it was added.
+    /// As the client middleware of Sidekiq.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::push::{NewJob, OnPush, Passage};
+    /// struct Tenant;
+    /// impl OnPush for Tenant {
+    ///     fn on_push(&self, job: &mut NewJob) -> Passage {
+    ///         job.set("tenant", "\"acme\"");
+    ///         Passage::On
+    ///     }
+    /// }
+    /// let client = Client::builder(client.store().clone()).middleware(Tenant).build();
+    /// client.push_raw("Welcome", &(7,)).await?;
+    /// let jobs = testing::pushed(&**client.store(), "default").await?;
+    /// assert_eq!(jobs[0].field("tenant").as_deref(), Some("\"acme\""));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn middleware(mut self, middleware: impl OnPush) -> Builder {
         self.0.middleware.push(Arc::new(middleware));
         self
     }
 
     /// How moments are written.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// use forebay_jobs::time::Form;
+    /// let for_sidekiq_8 = Client::builder(Arc::new(Memory::default())).form(Form::IntegerMilliseconds).build();
+    /// # let _ = for_sidekiq_8;
+    /// ```
     pub fn form(mut self, form: Form) -> Builder {
         self.0.form = form;
         self
     }
 
     /// Where the time comes from: for tests.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// let clock = Clock::manual(Moment::from_micros(60_000_000));
+    /// let client = Client::builder(client.store().clone()).clock(clock.clone()).build();
+    /// client.push_raw("Welcome", &(7,)).await?;
+    /// let jobs = testing::pushed(&**client.store(), "default").await?;
+    /// assert_eq!(jobs[0].created_at(), Some(clock.now()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn clock(mut self, clock: Clock) -> Builder {
         self.0.clock = clock;
         self
     }
 
     /// The client.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::store::memory::Memory};
+    /// use forebay_jobs::push::{Buffer, Client};
+    /// let small = Buffer { jobs: 100, bytes: 1 << 20 };
+    /// let client = Client::builder(Arc::new(Memory::default())).reliable(small).build();
+    /// # let _ = client;
+    /// ```
     pub fn build(self) -> Client {
         Client(Arc::new(self.0))
     }

@@ -30,6 +30,18 @@ use std::sync::Arc;
 use crate::store::StoreError;
 
 /// What became of a job that was pushed.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::push::{Outcome, Unique};
+/// let report = || client.push_raw("Report", &(7,)).unique(Unique::by_args());
+/// let (first, again) = (report().await?, report().await?);
+/// assert!(matches!(first, Outcome::Stored { .. }));
+/// assert!(matches!(again, Outcome::Duplicate { of } if first.id() == Some(&*of)));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
@@ -54,6 +66,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// The id of the job, if there is one now that was not there before.
+    ///
+    /// ```
+    /// use forebay_jobs::push::Outcome;
+    /// assert_eq!(Outcome::Buffered { id: "73be174b8b6c448481692f0c".into() }.id().map(str::len), Some(24));
+    /// assert_eq!(Outcome::Stopped.id(), None);
+    /// ```
     pub fn id(&self) -> Option<&str> {
         match self {
             Outcome::Stored { id } | Outcome::Buffered { id } => Some(id),
@@ -63,6 +81,17 @@ impl Outcome {
 }
 
 /// Why a job was not pushed.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::push::PushError;
+/// let error = client.push_raw("", &(7,)).await.unwrap_err();
+/// assert!(matches!(error, PushError::Name { what: "class", .. }));
+/// assert_eq!(error.to_string(), "no job has the class ``");
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {

@@ -15,6 +15,19 @@ const MAX_NAME_BYTES: usize = 255;
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 /// A job that is about to be pushed: what client middleware sees and may change.
+///
+/// ```
+/// use forebay_jobs::push::{NewJob, OnPush, Passage};
+/// struct Later;
+/// impl OnPush for Later {
+///     fn on_push(&self, job: &mut NewJob) -> Passage {
+///         if job.class.starts_with("Report") {
+///             job.queue = "low".into();
+///         }
+///         Passage::On
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct NewJob {
     /// Name of the class that runs it.
@@ -55,7 +68,16 @@ const OURS: [&str; 10] = [
 pub(crate) const UNIQUE_UNTIL: &str = "unique_until";
 
 impl NewJob {
-    /// Sets one more field.
+    /// Sets one more field. What is no JSON, or a field that has a place of its own here, makes the push a
+    /// [`PushError::Field`](super::PushError::Field).
+    ///
+    /// ```
+    /// # use forebay_jobs::push::NewJob;
+    /// fn mark(job: &mut NewJob) {
+    ///     job.set("tenant", r#""acme""#); // JSON, so a text stands in quotes
+    ///     job.set("shard", "7");
+    /// }
+    /// ```
     pub fn set(&mut self, name: &str, json: impl Into<String>) {
         self.fields.retain(|(it, _)| it != name);
         self.fields.push((name.to_owned(), json.into()));
@@ -128,6 +150,11 @@ impl NewJob {
 }
 
 /// A fresh id: 12 random bytes in hex, as Sidekiq's.
+///
+/// ```
+/// let id = forebay_jobs::push::new_id();
+/// assert!(id.len() == 24 && id.bytes().all(|it| it.is_ascii_hexdigit()));
+/// ```
 pub fn new_id() -> String {
     let mut bytes = [0; 12];
     fastrand::fill(&mut bytes);

@@ -26,6 +26,13 @@ pub struct Unique {
 }
 
 /// When a job no longer keeps out others.
+///
+/// ```
+/// use forebay_jobs::push::{Unique, Until};
+/// assert_eq!(Until::default(), Until::Success);
+/// let one_waits = Unique::by_args().until(Until::Start); // while it runs, the next may wait
+/// # let _ = one_waits;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Until {
     /// When it begins to run.
@@ -46,17 +53,50 @@ enum By {
 
 impl Unique {
     /// Alike are jobs of one class with the same arguments, letter by letter as JSON.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::push::Unique;
+    /// let mail = |user: u64| client.push_raw("Mail", &(user, "hello")).unique(Unique::by_args());
+    /// assert!(mail(7).await?.id().is_some());
+    /// assert!(mail(7).await?.id().is_none());
+    /// assert!(mail(8).await?.id().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn by_args() -> Unique {
         Unique::new(By::Args)
     }
 
     /// Alike are jobs of one class with the same part of their arguments. What cannot be written as JSON
     /// is alike with nothing else that can.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::push::Unique;
+    /// let mail = |text: &str| client.push_raw("Mail", &(7, text)).unique(Unique::by(&7));
+    /// assert!(mail("hello").await?.id().is_some());
+    /// assert!(mail("hello again").await?.id().is_none()); // one mail a user
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn by(part: &impl Serialize) -> Unique {
         Unique::new(By::Part(serde_json::to_string(part).unwrap_or_default()))
     }
 
     /// Alike are jobs with this key, of whatever class.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let client = Client::new(Arc::new(Memory::default()));
+    /// use forebay_jobs::push::Unique;
+    /// assert!(client.push_raw("Fast", &()).unique(Unique::by_key("import")).await?.id().is_some());
+    /// assert!(client.push_raw("Slow", &()).unique(Unique::by_key("import")).await?.id().is_none());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn by_key(key: impl Into<String>) -> Unique {
         Unique::new(By::Key(key.into()))
     }
@@ -66,6 +106,19 @@ impl Unique {
     }
 
     /// When it ends.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default()); let client = Client::new(store.clone());
+    /// use forebay_jobs::push::{Unique, Until};
+    /// let sync = || client.push_raw("Sync", &(7,)).unique(Unique::by_args().until(Until::Start));
+    /// sync().await?;
+    /// assert!(sync().await?.id().is_none());
+    /// testing::drain(&Worker::builder(store).build()).await?; // it has begun
+    /// assert!(sync().await?.id().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn until(mut self, until: Until) -> Unique {
         self.until = until;
@@ -73,6 +126,20 @@ impl Unique {
     }
 
     /// When it ends at the latest, counted from when the job is to run; a day if nobody says.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Duration};
+    /// use forebay_jobs::{push::{Client, Unique}, store::{Retention, memory::Memory}, time::{Clock, Moment}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let clock = Clock::manual(Moment::from_micros(0));
+    /// let client = Client::new(Arc::new(Memory::new(clock.clone(), Retention::default())));
+    /// let minute = Duration::from_secs(60);
+    /// let sync = || client.push_raw("Sync", &(7,)).unique(Unique::by_args().ttl(minute));
+    /// sync().await?;
+    /// clock.advance(minute);
+    /// assert!(sync().await?.id().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Unique {
         self.ttl = ttl;
@@ -107,6 +174,10 @@ impl Unique {
 
 impl Until {
     /// As the payload says it in `unique_until`.
+    ///
+    /// ```
+    /// assert_eq!(forebay_jobs::push::Until::Start.as_str(), "start");
+    /// ```
     pub const fn as_str(self) -> &'static str {
         match self {
             Until::Start => "start",
@@ -116,6 +187,12 @@ impl Until {
     }
 
     /// Reads what a payload says; what nobody knows lasts as long as is usual.
+    ///
+    /// ```
+    /// use forebay_jobs::push::Until;
+    /// assert_eq!(Until::read(Until::Time.as_str()), Until::Time);
+    /// assert_eq!(Until::read("full moon"), Until::Success);
+    /// ```
     pub fn read(text: &str) -> Until {
         match text {
             "start" => Until::Start,
