@@ -20,24 +20,47 @@ pub struct Order {
 }
 
 impl Order {
-    /// In this order, always.
+    /// In this order, always. A name that is there twice counts where it is first.
+    ///
+    /// ```
+    /// use forebay_jobs::fetch::Order;
+    /// let order = Order::strict(["critical", "default", "critical"]);
+    /// assert_eq!(order.names().iter().map(|it| &**it).collect::<Vec<_>>(), ["critical", "default"]);
+    /// ```
     pub fn strict<'n>(names: impl IntoIterator<Item = &'n str>) -> Order {
         Order { names: distinct(names.into_iter().map(|name| (name, 0))).0.into(), weights: None }
     }
 
     /// Shuffled on each turn, a queue before another as often as its weight says. A weight of 0 is 1; of a
     /// name that is there twice the weights are added, as Sidekiq does.
+    ///
+    /// ```
+    /// use forebay_jobs::fetch::Order;
+    /// let order = Order::weighted([("mail", 3), ("low", 0), ("mail", 2)]);
+    /// assert_eq!(order.weights(), Some([5, 1].as_slice()));
+    /// ```
     pub fn weighted<'n>(queues: impl IntoIterator<Item = (&'n str, u32)>) -> Order {
         let (names, weights) = distinct(queues.into_iter().map(|(name, it)| (name, it.max(1))));
         Order { names: names.into(), weights: Some(weights) }
     }
 
     /// All of them, in the order in which they were named.
+    ///
+    /// ```
+    /// use forebay_jobs::fetch::Order;
+    /// assert_eq!(&*Order::default().names()[0], "default");
+    /// ```
     pub fn names(&self) -> &Arc<[Arc<str>]> {
         &self.names
     }
 
-    /// Their weights, where the order is not strict.
+    /// Their weights, where the order is not strict. Beside [`Order::names`], one each.
+    ///
+    /// ```
+    /// use forebay_jobs::fetch::Order;
+    /// assert_eq!(Order::strict(["mail", "low"]).weights(), None);
+    /// assert_eq!(Order::weighted([("mail", 5), ("low", 1)]).weights(), Some([5, 1].as_slice()));
+    /// ```
     pub fn weights(&self) -> Option<&[u32]> {
         self.weights.as_deref()
     }
