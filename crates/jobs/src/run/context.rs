@@ -59,53 +59,156 @@ impl Run {
     }
 
     /// The job.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// async fn perform(run: &Run) -> Result<(), Failure> {
+    ///     if run.job().failures() > 0 {
+    ///         run.log(format_args!("it has failed {} times", run.job().failures()));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn job(&self) -> &Job {
         &self.job
     }
 
     /// Its id.
+    ///
+    /// ```
+    /// # use forebay_jobs::run::Run;
+    /// fn idempotency_key(run: &Run) -> &str {
+    ///     run.id() // the same each time that this job is run
+    /// }
+    /// ```
     pub fn id(&self) -> &str {
         self.job.id()
     }
 
-    /// Queue that it came from.
+    /// Queue that it came from. Its payload may say another ([`Job::queue`]).
+    ///
+    /// ```
+    /// # use forebay_jobs::run::Run;
+    /// fn is_in_no_hurry(run: &Run) -> bool {
+    ///     run.queue() == "low"
+    /// }
+    /// ```
     pub fn queue(&self) -> &str {
         &self.queue
     }
 
     /// Its place in a trace, for those whom it asks: its own, or else that of whoever pushed the job.
+    /// The value of `traceparent` in W3C Trace Context.
+    ///
+    /// ```
+    /// # use forebay_jobs::run::Run;
+    /// fn field(run: &Run) -> Option<String> {
+    ///     Some(format!("traceparent: {}", run.traceparent()?))
+    /// }
+    /// ```
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.get().map(|own| &**own).or_else(|| self.job.traceparent())
     }
 
     /// Gives it a place of its own in the trace, as middleware does that makes spans. The first one stands.
+    ///
+    /// ```
+    /// use forebay_jobs::run::{Middleware, Next, Performing, Run};
+    /// struct Spans;
+    /// impl Middleware for Spans {
+    ///     fn around<'r>(&'r self, run: &'r Run, next: Next<'r>) -> Performing<'r> {
+    ///         run.go_on_as("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+    ///         next.run(run)
+    ///     }
+    /// }
+    /// ```
     pub fn go_on_as(&self, traceparent: &str) {
         drop(self.traceparent.set(traceparent.into()));
     }
 
     /// The store that it came from.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// use forebay_jobs::push::Client;
+    /// async fn perform(run: &Run) -> Result<(), Failure> {
+    ///     Client::new(run.store().clone()).push_raw("Next", &(run.id(),)).await?;
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.engine.store
     }
 
     /// True if the process ends or somebody cancelled the job: save, and return
     /// [`Failure::interrupted`]. What still runs when the grace is over is dropped and goes back.
+    /// As `interrupted?` of Sidekiq.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// async fn perform(run: &Run) -> Result<(), Failure> {
+    ///     for _part in 0..100 {
+    ///         if run.should_stop() {
+    ///             return Err(Failure::interrupted());
+    ///         }
+    ///         // … a part of the work …
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub fn should_stop(&self) -> bool {
         self.engine.drain.has_begun() || self.state.wish() != Wish::None
     }
 
     /// Waits until the process ends.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// async fn perform(run: &Run, work: impl Future<Output = ()>) -> Result<(), Failure> {
+    ///     tokio::select! {
+    ///         () = work => Ok(()),
+    ///         () = run.stopping() => Err(Failure::interrupted()),
+    ///     }
+    /// }
+    /// ```
     pub async fn stopping(&self) {
         self.engine.drain.begun().await;
     }
 
     /// How far an earlier run of this job came.
+    /// Nothing if none has saved; kept for 30 days, as for iterable jobs of Sidekiq.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// async fn perform(run: &Run) -> Result<(), Failure> {
+    ///     let (day, page) = run.cursor::<(u32, u32)>().await?.unwrap_or((1, 0));
+    ///     run.log(format_args!("goes on with page {page} of day {day}"));
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The store does not answer, or the cursor is of another type. The failure may be handed on with `?`: the job is tried again.
     pub async fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         let json = self.engine.store.noted(self.id(), notes::CURSOR).await?;
         Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
     }
 
     /// Saves how far this one has come. When it has returned, the next run begins there.
+    ///
+    /// ```
+    /// # use forebay_jobs::{retry::Failure, run::Run};
+    /// async fn perform(run: &Run) -> Result<(), Failure> {
+    ///     for page in run.cursor().await?.unwrap_or(0)..10_u32 {
+    ///         // … do this page …
+    ///         run.save(&(page + 1)).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The store does not answer, or the cursor has more than 64 KiB as JSON. The failure may be handed on with `?`: the job is tried again.
     pub async fn save<T: Serialize>(&self, cursor: &T) -> Result<(), Failure> {
         let json = Bytes::from(serde_json::to_vec(cursor)?);
         if json.len() > LARGEST_CURSOR {
@@ -119,11 +222,26 @@ impl Run {
     }
 
     /// Says how much is done. Shown within a second or so, and kept for a day.
+    ///
+    /// ```
+    /// # use forebay_jobs::run::Run;
+    /// fn tell(run: &Run, pages: u64) {
+    ///     run.progress(pages, 250); // 250 is all of it, in whatever is counted
+    /// }
+    /// ```
     pub fn progress(&self, done: u64, of: u64) {
         self.state.with(|said| said.progress = Some((done, of)));
     }
 
     /// Says something that is shown with the job: its last 100 lines, for a day.
+    /// A line has 1,000 characters; what is longer is cut.
+    ///
+    /// ```
+    /// # use forebay_jobs::run::Run;
+    /// fn tell(run: &Run, page: u32) {
+    ///     run.log(format_args!("page {page} had no picture"));
+    /// }
+    /// ```
     pub fn log(&self, line: impl fmt::Display) {
         let line: String = line.to_string().chars().take(LONGEST_LINE).collect();
         self.state.with(|said| {

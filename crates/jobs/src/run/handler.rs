@@ -14,6 +14,17 @@ use crate::retry::{Exhausted, Failure, Verdict};
 use super::Run;
 
 /// The work of a job.
+///
+/// ```
+/// # use forebay_jobs::{retry::Failure, run::Run};
+/// use forebay_jobs::run::Performing;
+/// fn log_only(run: &Run) -> Performing<'_> {
+///     Box::pin(async move {
+///         run.log("done");
+///         Ok::<(), Failure>(())
+///     })
+/// }
+/// ```
 pub type Performing<'r> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'r>>;
 
 /// Runs jobs of a class, or of any: for those who learn of their classes when they run. A Rust type
@@ -112,6 +123,20 @@ pub trait Middleware: Send + Sync + 'static {
 }
 
 /// The rest of the way.
+///
+/// ```
+/// use forebay_jobs::run::{Middleware, Next, Performing, Run};
+/// struct Logs;
+/// impl Middleware for Logs {
+///     fn around<'r>(&'r self, run: &'r Run, next: Next<'r>) -> Performing<'r> {
+///         Box::pin(async move {
+///             let ended = next.run(run).await;
+///             run.log(if ended.is_ok() { "done" } else { "failed" });
+///             ended
+///         })
+///     }
+/// }
+/// ```
 pub struct Next<'r> {
     pub(super) middleware: &'r [Arc<dyn Middleware>],
     pub(super) handler: &'r dyn Handler,
@@ -119,6 +144,13 @@ pub struct Next<'r> {
 
 impl<'r> Next<'r> {
     /// Goes it.
+    ///
+    /// ```
+    /// # use forebay_jobs::run::{Next, Performing, Run};
+    /// fn around<'r>(run: &'r Run, next: Next<'r>) -> Performing<'r> {
+    ///     next.run(run) // what is not called does not run, and the job is done with whatever is returned
+    /// }
+    /// ```
     pub fn run(self, run: &'r Run) -> Performing<'r> {
         match self.middleware.split_first() {
             Some((first, rest)) => {
