@@ -15,6 +15,18 @@ use crate::view::Runs;
 
 /// A worker that runs. When it is dropped the worker is as a process that was killed: what it held is taken
 /// over by others some seconds later. [`Handle::stop`] ends it in order.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let store = Arc::new(Memory::default());
+/// # use std::time::Duration;
+/// let worker = Worker::builder(store).start();
+/// // … until somebody wants it to end …
+/// worker.quiet();
+/// worker.stop(Duration::from_secs(25)).await;
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[must_use = "the worker ends when its handle is dropped"]
 pub struct Handle {
     pub(super) shared: Arc<Shared>,
@@ -22,6 +34,17 @@ pub struct Handle {
 }
 
 /// A worker at a glance.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let store = Arc::new(Memory::default());
+/// let worker = Worker::builder(store).concurrency(3).start();
+/// let view = worker.view();
+/// assert!(view.runs.len() <= view.concurrency && view.trouble.is_none());
+/// assert_eq!((view.processed, view.failed, view.is_quiet), (0, 0, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct WorkerView {
     /// Its name in the store.
@@ -51,6 +74,15 @@ pub struct WorkerView {
 }
 
 /// A run at a glance.
+///
+/// ```
+/// use forebay_jobs::worker::Handle;
+/// fn show(worker: &Handle) {
+///     for run in worker.view().runs {
+///         println!("{} {} of {} since {}", run.id, run.class, run.queue, run.since);
+///     }
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunView {
     /// Id of the job.
@@ -68,19 +100,50 @@ impl Handle {
         Handle { shared, task }
     }
 
-    /// Takes no more jobs; what runs goes on.
+    /// Takes no more jobs; what runs goes on. As `TSTP` of Sidekiq.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// worker.quiet();
+    /// assert!(worker.view().is_quiet);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn quiet(&self) {
         self.shared.quiet();
     }
 
     /// Ends it: no more jobs are taken, what runs may come to its end for so long, and the rest goes back.
-    /// Returns when all of that is done, some seconds after the grace at the latest.
+    /// Returns when all of that is done, some seconds after the grace at the latest. As `TERM` of Sidekiq.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// worker.stop(std::time::Duration::from_secs(25)).await; // no longer than it must: nothing runs
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub async fn stop(mut self, grace: Duration) {
         self.shared.stop(grace);
         self.ended().await;
     }
 
     /// Waits until it has ended, by whoever's wish.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// use std::time::Duration;
+    /// use forebay_jobs::store::{Signal, Store};
+    /// let mut worker = Worker::builder(store.clone()).beat_every(Duration::from_millis(10)).start();
+    /// store.signal(&worker.view().owner, Signal::Stop).await?; // a button of a screen elsewhere
+    /// worker.ended().await;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub async fn ended(&mut self) {
         if !self.task.is_finished() {
             drop((&mut self.task).await);
@@ -88,21 +151,60 @@ impl Handle {
     }
 
     /// Drops the run of a job at its next await; the job is over. False if it does not run here.
+    /// For a job that may run elsewhere, see [`Client::cancel`](crate::push::Client::cancel).
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// assert!(!worker.cancel("73be174b8b6c448481692f0c")); // it does not run here
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn cancel(&self, id: &str) -> bool {
         self.shared.board.cancel(id)
     }
 
     /// What it does.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// assert_eq!(worker.view().processed, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn view(&self) -> WorkerView {
         self.seen().view()
     }
 
     /// The same, for somebody who looks at it from elsewhere.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// let seen = worker.seen(); // for the task that draws a screen
+    /// assert_eq!(seen.view().owner, worker.view().owner);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn seen(&self) -> Seen {
         Seen(Arc::clone(&self.shared))
     }
 
     /// The store that it works on.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// use forebay_jobs::{push::Client, store::Store};
+    /// let worker = Worker::builder(store).start();
+    /// Client::new(worker.store().clone()).push_raw("Report", &()).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.engine.store
     }
@@ -127,11 +229,29 @@ pub struct Seen(Arc<Shared>);
 
 impl Seen {
     /// What it ran, by class.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// assert!(worker.seen().runs().classes().is_empty()); // nothing has run yet
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn runs(&self) -> Arc<Runs> {
         Arc::clone(&self.0.engine.runs)
     }
 
     /// What it does.
+    ///
+    /// ```
+    /// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let store = Arc::new(Memory::default());
+    /// let worker = Worker::builder(store).start();
+    /// assert_eq!(worker.seen().view().processed, 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn view(&self) -> WorkerView {
         let Seen(shared) = self;
         let tally = &shared.engine.tally;
