@@ -5,109 +5,19 @@
 //! [`Verdict`], what the wire says in the job).
 
 pub mod backoff;
+mod backtrace;
+mod failure;
 
-use std::io::Write;
-use std::time::Duration;
-
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
+pub use self::backtrace::backtrace_of;
+use self::backtrace::compressed;
+pub use self::failure::{Failure, Verdict};
 use crate::job::{Backtrace, DEFAULT_RETRIES, Job, Retry};
 use crate::time::{Form, Moment};
 
 /// Characters that are kept of a message, as Sidekiq does.
 pub const MAX_MESSAGE_CHARS: usize = 10_000;
-/// Lines that are kept of a backtrace, and bytes of all of them.
-const MAX_BACKTRACE_LINES: usize = 1_000;
-const MAX_BACKTRACE_BYTES: usize = 256 * 1_024;
-
-/// A failure of a job.
-///
-/// ```
-/// use forebay_jobs::retry::{Failure, Verdict};
-/// let failure = Failure::new("SmtpError", "the server said 421");
-/// assert_eq!(failure.verdict, Verdict::Retry);
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Failure {
-    /// Kind of error, `error_class` on the wire.
-    pub class: String,
-    /// What it says, `error_message` on the wire.
-    pub message: String,
-    /// Where it happened, one line a call, the innermost first.
-    pub backtrace: Vec<String>,
-    /// What is to become of the job.
-    pub verdict: Verdict,
-}
-
-impl Failure {
-    /// A failure that is tried again as the job says.
-    pub fn new(class: impl Into<String>, message: impl Into<String>) -> Failure {
-        let (class, message) = (class.into(), message.into());
-        Failure { class, message, backtrace: Vec::new(), verdict: Verdict::Retry }
-    }
-
-    /// The same failure with another end.
-    ///
-    /// ```
-    /// use forebay_jobs::retry::{Failure, Verdict};
-    /// let failure = Failure::new("NoSuchUser", "user 7 is gone").then(Verdict::Discard);
-    /// assert_eq!(failure.verdict, Verdict::Discard);
-    /// ```
-    #[must_use]
-    pub fn then(mut self, verdict: Verdict) -> Failure {
-        self.verdict = verdict;
-        self
-    }
-
-    /// Not done yet, and no failure: the job goes back and is next in its queue. For handlers that were
-    /// asked to stop.
-    pub fn interrupted() -> Failure {
-        Failure::new("Interrupted", "it goes on later").then(Verdict::Back)
-    }
-
-    /// Not done yet, and no failure: the job is run again after this time.
-    pub fn snooze(after: Duration) -> Failure {
-        Failure::new("Snoozed", "it goes on later").then(Verdict::Snooze(after))
-    }
-}
-
-/// Any error is a failure that is tried again, so that handlers may use `?`. Its class is the name of its
-/// type, its message says its causes too. (A failure is no `Error` itself: that leaves room for this.)
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Failure {
-        const MOST_CAUSES: usize = 10;
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        for _ in 0..MOST_CAUSES {
-            let Some(this) = cause else { break };
-            message.push_str(": ");
-            message.push_str(&this.to_string());
-            cause = this.source();
-        }
-        let class = std::any::type_name::<E>().split('<').next().unwrap_or_default();
-        Failure::new(class, message)
-    }
-}
-
-/// What is to become of a job that failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Verdict {
-    /// It is tried again as the job says, after Sidekiq's backoff.
-    #[default]
-    Retry,
-    /// It is tried again as the job says, after this time.
-    RetryAfter(Duration),
-    /// It is tried again after this time, and that is no failure: nothing is counted.
-    Snooze(Duration),
-    /// It goes back and is next in its queue, and that is no failure: nothing is counted.
-    Back,
-    /// It goes to the dead set at once.
-    Kill,
-    /// It is forgotten.
-    Discard,
-}
 
 /// What a class says of its retries, where a job does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -262,37 +172,6 @@ fn failed(job: &Job, queue: &str, failure: &Failure, form: Form, now: Moment) ->
         None => fields.remove("error_backtrace"),
     }
     fields.write()
-}
-
-/// A JSON list, deflated (RFC 1950), in base64 (RFC 4648 §4).
-fn compressed(backtrace: &[String], lines: usize) -> Option<String> {
-    let mut bytes = 0;
-    let kept = backtrace.iter().take(lines.min(MAX_BACKTRACE_LINES)).take_while(|line| {
-        bytes += line.len();
-        bytes <= MAX_BACKTRACE_BYTES
-    });
-    let json = serde_json::to_vec(&kept.collect::<Vec<_>>()).ok()?;
-    let mut deflated = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-    deflated.write_all(&json).ok()?;
-    Some(STANDARD.encode(deflated.finish().ok()?))
-}
-
-/// Reads `error_backtrace` in each form that was ever written: strict and line-wrapped base64 of a deflated
-/// list, or the list itself (Sidekiq 5 and older).
-pub fn backtrace_of(job: &Job) -> Option<Vec<String>> {
-    use std::io::Read;
-    const MOST: u64 = 4 << 20;
-    let json = job.field("error_backtrace")?;
-    if json.starts_with('[') {
-        return serde_json::from_str(&json).ok();
-    }
-    let mut text: String = serde_json::from_str(&json).ok()?;
-    text.retain(|c| !c.is_ascii_whitespace());
-    let deflated = STANDARD.decode(text).ok()?;
-    let mut list = Vec::new();
-    // A small payload can hold a large list: no more than this is read.
-    flate2::read::ZlibDecoder::new(&deflated[..]).take(MOST).read_to_end(&mut list).ok()?;
-    serde_json::from_slice(&list).ok()
 }
 
 #[cfg(test)]
