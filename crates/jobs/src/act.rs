@@ -12,6 +12,19 @@ use crate::time::{Form, Moment};
 const DEFAULT_QUEUE: &str = "default";
 
 /// What is done with entries of a set.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::{act::{self, What}, store::{Set, Store}};
+/// client.push_raw("Report", &(7,)).delay(std::time::Duration::from_secs(60)).await?;
+/// act::on_all(&**client.store(), Set::Schedule, What::Kill).await?;
+/// act::on_all(&**client.store(), Set::Dead, What::Retry).await?;
+/// let counts = client.store().counts().await?;
+/// assert_eq!((counts.scheduled, counts.dead, counts.enqueued), (0, 0, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// They go to their queues now, and one try is given back to them, as Sidekiq's Web UI does.
@@ -23,6 +36,17 @@ pub enum What {
 }
 
 /// Why nothing was done.
+///
+/// ```
+/// # use forebay_jobs::store::{Store, memory::Memory};
+/// use forebay_jobs::{act::{self, ActError, What}, store::{Entry, Set}, time::Moment};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// let nonsense = Entry { at: Moment::from_micros(0), payload: "nonsense".into() };
+/// let error = act::on(&store, Set::Dead, &nonsense, What::Retry).await.unwrap_err();
+/// assert!(matches!(error, ActError::NoJob(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ActError {
@@ -73,6 +97,18 @@ pub async fn on(store: &dyn Store, set: Set, entry: &Entry, what: What) -> Resul
 
 /// Does something with what lies in a set now, and says with how many. What comes in meanwhile is not
 /// touched, and neither is what cannot be: no job is no reason to stop.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::{act::{self, What}, store::{Set, Store}};
+/// let hour = std::time::Duration::from_secs(3_600);
+/// client.push_raw_bulk("Report", &[7, 8]).delay(hour).await?;
+/// assert_eq!(act::on_all(&**client.store(), Set::Schedule, What::Retry).await?, 2); // now
+/// assert_eq!(client.store().counts().await?.enqueued, 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 ///
 /// # Errors
 /// The store did not do it; some may be done.
