@@ -15,6 +15,11 @@ use crate::payload::Fields;
 use crate::time::Moment;
 
 /// What Sidekiq means by `"retry": true`.
+///
+/// ```
+/// use forebay_jobs::job::{DEFAULT_RETRIES, Retry};
+/// assert_eq!(Retry::from(true), Retry::Times(DEFAULT_RETRIES));
+/// ```
 pub const DEFAULT_RETRIES: u32 = 25;
 /// Longest id; Sidekiq's have 24 digits, those of others pass too.
 const MAX_ID_BYTES: usize = 255;
@@ -23,7 +28,13 @@ const MAX_NAME_BYTES: usize = 255;
 /// Longest window or expiry: Sidekiq refuses more than 1e9 seconds.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
-/// How often a job is tried again.
+/// How often a job is tried again. `retry` on the wire.
+///
+/// ```
+/// use forebay_jobs::job::Retry;
+/// assert_eq!([Retry::from(3), Retry::from(false)], [Retry::Times(3), Retry::Never]);
+/// assert_eq!(Retry::default(), Retry::AsClass);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Retry {
     /// As its class says; [`DEFAULT_RETRIES`] times without a word from there (`null`, or no field).
@@ -49,7 +60,14 @@ impl From<bool> for Retry {
     }
 }
 
-/// How much of a backtrace is kept with a failed job.
+/// How much of a backtrace is kept with a failed job. `backtrace` on the wire: `false`, `true` or a number.
+///
+/// ```
+/// use forebay_jobs::job::{Backtrace, Job};
+/// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","backtrace":20}"#.into())?;
+/// assert_eq!(job.backtrace(), Backtrace::Lines(20));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Backtrace {
     /// Nothing.
@@ -60,6 +78,14 @@ pub enum Backtrace {
 }
 
 /// What cannot be a job, and why.
+///
+/// ```
+/// use forebay_jobs::job::{Job, Malformed};
+/// let why = Job::parse(r#"{"class":"A","args":[]}"#.into()).unwrap_err();
+/// assert_eq!(why, Malformed::Missing("jid"));
+/// let why = Job::parse(r#"{"class":"A","args":[],"jid":"1","retry":"yes"}"#.into()).unwrap_err();
+/// assert_eq!(why.to_string(), r#"`retry` is `"yes"` and not true, false, null or a number of times"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Malformed {
@@ -118,6 +144,14 @@ pub struct Job {
 impl Job {
     /// Reads a job.
     ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","queue":"mail","mine":1.50}"#.into())?;
+    /// assert_eq!((job.class(), job.id(), job.queue()), ("A", "1", Some("mail")));
+    /// assert!(Job::parse("nonsense".into()).is_err());
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
+    ///
     /// # Errors
     /// It has no class, no id or no list of arguments, or a field that decides its fate says nothing
     /// that can be followed.
@@ -156,21 +190,54 @@ impl Job {
     }
 
     /// The payload, byte for byte.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let payload = r#"{"class":"A", "args":[], "jid":"1", "unknown":1.50}"#;
+    /// let job = Job::parse(payload.into())?;
+    /// assert_eq!(job.bytes(), payload);
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
     /// Its fields, to write a changed one.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1"}"#.into())?;
+    /// let mut fields = job.fields();
+    /// fields.set_text("queue", "low");
+    /// assert_eq!(fields.write(), r#"{"class":"A","args":[7],"jid":"1","queue":"low"}"#);
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn fields(&self) -> Fields<'_> {
         Fields::read(&self.bytes).expect("it was read when it was parsed")
     }
 
     /// The JSON of any field.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","tags":["x"]}"#.into())?;
+    /// assert_eq!(job.field("tags").as_deref(), Some(r#"["x"]"#));
+    /// assert_eq!(job.field("nothing"), None);
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn field(&self, name: &str) -> Option<String> {
         self.fields().find(name).map(str::to_owned)
     }
 
     /// The arguments, read as whatever the handler takes.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7,"x"],"jid":"1"}"#.into())?;
+    /// assert_eq!(job.args::<(u32, String)>()?, (7, "x".to_owned()));
+    /// assert!(job.args::<(u32,)>().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// They are something else.
@@ -179,94 +246,144 @@ impl Job {
     }
 
     /// The arguments as JSON: a list.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7, "x"],"jid":"1"}"#.into())?;
+    /// assert_eq!(job.args_json(), br#"[7, "x"]"#);
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn args_json(&self) -> &[u8] {
         self.bytes.get(self.args.clone()).unwrap_or(b"[]")
     }
 
     /// Name of the class that runs it.
+    /// This and what follows say what fields of the payload do; what is not there is `None`:
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","queue":"mail","retry":3,"traceparent":"00-ab-cd-01"}"#.into())?;
+    /// assert_eq!((job.class(), job.shown_class(), job.id()), ("A", "A", "1"));
+    /// assert_eq!((job.queue(), job.retry_queue()), (Some("mail"), None));
+    /// assert_eq!((job.retry(), job.retry_for()), (3.into(), None));
+    /// assert_eq!((job.unique(), job.traceparent()), (None, Some("00-ab-cd-01")));
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn class(&self) -> &str {
         &self.class
     }
 
     /// Name of the class that is meant: of a job of Rails the one that its adapter wraps.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","wrapped":"MailJob"}"#.into())?;
+    /// assert_eq!((job.class(), job.shown_class()), ("A", "MailJob"));
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn shown_class(&self) -> &str {
         self.wrapped.as_deref().unwrap_or(&self.class)
     }
 
-    /// Its id, `jid` on the wire.
+    /// Its id, `jid` on the wire. Shown at [`Job::class`].
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The queue that it says it was pushed to.
+    /// The queue that it says it was pushed to. Shown at [`Job::class`].
     pub fn queue(&self) -> Option<&str> {
         self.queue.as_deref()
     }
 
-    /// The queue for its retries, if it is another.
+    /// The queue for its retries, if it is another. Shown at [`Job::class`].
     pub fn retry_queue(&self) -> Option<&str> {
         self.retry_queue.as_deref()
     }
 
-    /// How often it is tried again.
+    /// How often it is tried again. Shown at [`Job::class`].
     pub fn retry(&self) -> Retry {
         self.retry
     }
 
-    /// For how long after its first failure it is tried again, in place of a number.
+    /// For how long after its first failure it is tried again, in place of a number. Shown at [`Job::class`].
     pub fn retry_for(&self) -> Option<Duration> {
         self.retry_for
     }
 
-    /// How much of a backtrace is kept.
+    /// How much of a backtrace is kept. Shown at [`Backtrace`].
     pub fn backtrace(&self) -> Backtrace {
         self.backtrace
     }
 
     /// False if it is not to be kept when it has failed for good.
+    /// `dead` on the wire; shown at [`Job::failures`].
     pub fn keeps_dead(&self) -> bool {
         self.keeps_dead
     }
 
-    /// How often it has failed so far.
+    /// How often it has failed so far. `retry_count` on the wire, and one more.
+    ///
+    /// ```
+    /// # use forebay_jobs::job::Job;
+    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","dead":false,"retry_count":0}"#.into())?;
+    /// assert_eq!((job.failures(), job.keeps_dead()), (1, false)); // the first retry is number 0
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn failures(&self) -> u32 {
         // The field counts from 0 at the first failure.
         self.failures.map_or(0, |count| count.saturating_add(1))
     }
 
-    /// When it was made.
+    /// When it was made. Shown at [`Job::expires_at`].
     pub fn created_at(&self) -> Option<Moment> {
         self.created_at
     }
 
-    /// When it was put in its queue the last time.
+    /// When it was put in its queue the last time. Shown at [`Job::expires_at`].
     pub fn enqueued_at(&self) -> Option<Moment> {
         self.enqueued_at
     }
 
-    /// When it failed the first time.
+    /// When it failed the first time. Shown at [`Job::expires_at`].
     pub fn failed_at(&self) -> Option<Moment> {
         self.failed_at
     }
 
     /// When it is no longer worth running: so long after it was put in its queue.
+    /// `expires_in` on the wire, in seconds.
+    ///
+    /// ```
+    /// use forebay_jobs::{job::Job, time::Moment};
+    /// let at = r#","created_at":60.5,"enqueued_at":61.0,"failed_at":62.0,"expires_in":10"#;
+    /// let job = Job::parse(format!(r#"{{"class":"A","args":[],"jid":"1"{at}}}"#).into())?;
+    /// assert_eq!(job.created_at(), Some(Moment::from_micros(60_500_000)));
+    /// assert_eq!((job.enqueued_at(), job.failed_at()), (Some(Moment::from_score(61.0)), Some(Moment::from_score(62.0))));
+    /// assert_eq!(job.expires_at(), Some(Moment::from_score(71.0)));
+    /// # Ok::<(), forebay_jobs::job::Malformed>(())
+    /// ```
     pub fn expires_at(&self) -> Option<Moment> {
         let from = self.enqueued_at.or(self.created_at)?;
         Some(from.after(self.expires_in?))
     }
 
-    /// The lock that keeps others like it out.
+    /// The lock that keeps others like it out. Shown at [`Job::class`].
     pub fn unique(&self) -> Option<&str> {
         self.unique.as_deref()
     }
 
-    /// The trace that it belongs to (W3C Trace Context).
+    /// The trace that it belongs to (W3C Trace Context). Shown at [`Job::class`].
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
     }
 }
 
 /// The id in a payload, if it has one: for those who look for a job and do not run it.
+///
+/// ```
+/// use forebay_jobs::job::id_of;
+/// assert_eq!(id_of(br#"{"jid":"73be174b8b6c448481692f0c"}"#).as_deref(), Some("73be174b8b6c448481692f0c"));
+/// assert_eq!(id_of(b"nonsense"), None);
+/// ```
 pub fn id_of(payload: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Id {
@@ -275,7 +392,18 @@ pub fn id_of(payload: &[u8]) -> Option<String> {
     serde_json::from_slice::<Id>(payload).ok().map(|it| it.jid)
 }
 
-/// Holds the lock of a unique job.
+/// Holds the lock of a unique job. A field of ours: Sidekiq keeps it and does nothing by it.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// use forebay_jobs::{job::UNIQUE_LOCK, push::Unique};
+/// client.push_raw("Report", &(7,)).unique(Unique::by_args()).await?;
+/// let jobs = testing::pushed(&**client.store(), "default").await?;
+/// assert!(jobs[0].field(UNIQUE_LOCK).is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub const UNIQUE_LOCK: &str = "unique_lock";
 
 fn name(fields: &Fields<'_>, field: &'static str) -> Result<Option<Box<str>>, Malformed> {
