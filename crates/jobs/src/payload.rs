@@ -13,6 +13,14 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Fields of a job in the order in which they stand there.
+///
+/// ```
+/// use forebay_jobs::payload::Fields;
+/// let mut fields = Fields::read(br#"{"retry":3, "big":12345678901234567890123, "f":1.50}"#)?;
+/// fields.set("retry", "false");
+/// assert_eq!(fields.write(), r#"{"retry":false,"big":12345678901234567890123,"f":1.50}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Fields<'a>(Vec<(Cow<'a, str>, Text<'a>)>);
 
@@ -21,6 +29,12 @@ type Text<'a> = Cow<'a, str>;
 
 impl<'a> Fields<'a> {
     /// Reads the fields of a JSON object.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// assert!(Fields::read(br#"{"class":"A"}"#).is_ok());
+    /// assert!(Fields::read(b"[1]").is_err());
+    /// ```
     ///
     /// # Errors
     /// It is no JSON, or no object.
@@ -32,16 +46,39 @@ impl<'a> Fields<'a> {
     }
 
     /// The JSON of a field. Of one that is there twice the last counts, as for Ruby.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let fields = Fields::read(br#"{"a":"x","a":[1]}"#)?;
+    /// assert_eq!((fields.find("a"), fields.find("b")), (Some("[1]"), None));
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn find(&self, name: &str) -> Option<&str> {
         self.0.iter().rev().find(|(it, _)| it == name).map(|(_, text)| &**text)
     }
 
     /// Names of the fields, in the order in which they stand there.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let fields = Fields::read(br#"{"b":1,"a":2}"#)?;
+    /// assert_eq!(fields.names().collect::<Vec<_>>(), ["b", "a"]);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| &**name)
     }
 
-    /// Sets a field to this JSON, where it stood, or at the end.
+    /// Sets a field to this JSON, where it stood, or at the end. It is not looked at whether that is JSON.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let mut fields = Fields::read(br#"{"a":1,"b":2}"#)?;
+    /// fields.set("a", "[3]");
+    /// fields.set("c", "null");
+    /// assert_eq!(fields.write(), r#"{"a":[3],"b":2,"c":null}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn set(&mut self, name: &'a str, json: impl Into<Cow<'a, str>>) {
         let json = json.into();
         match self.0.iter().rposition(|(it, _)| it == name) {
@@ -55,16 +92,39 @@ impl<'a> Fields<'a> {
     }
 
     /// Sets a field to a text.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let mut fields = Fields::read(b"{}")?;
+    /// fields.set_text("error_message", "said \"421\"");
+    /// assert_eq!(fields.write(), r#"{"error_message":"said \"421\""}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn set_text(&mut self, name: &'a str, text: &str) {
         self.set(name, serde_json::Value::from(text).to_string());
     }
 
     /// Takes a field out, however often it is there.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let mut fields = Fields::read(br#"{"a":1,"b":2,"a":3}"#)?;
+    /// fields.remove("a");
+    /// assert_eq!(fields.write(), r#"{"b":2}"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(it, _)| it != name);
     }
 
     /// As a JSON object.
+    ///
+    /// ```
+    /// # use forebay_jobs::payload::Fields;
+    /// let fields = Fields::read(br#"{ "a": [1,  2] }"#)?;
+    /// assert_eq!(fields.write(), r#"{"a":[1,  2]}"#); // blanks within a value stay
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
     pub fn write(&self) -> Bytes {
         let len: usize = self.0.iter().map(|(name, text)| name.len() + text.len() + 4).sum();
         let mut json = String::with_capacity(len + 2);

@@ -29,6 +29,13 @@ const MICROS_PER_SECOND: f64 = 1e6;
 pub struct Moment(i64);
 
 /// How moments inside a payload are written.
+///
+/// ```
+/// use forebay_jobs::time::{Form, Moment};
+/// let moment = Moment::from_micros(1_795_435_768_882_283);
+/// assert_eq!(moment.to_json(Form::default()), "1795435768.882283");
+/// assert_eq!(moment.to_json(Form::IntegerMilliseconds), "1795435768882");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
@@ -41,29 +48,58 @@ pub enum Form {
 
 impl Moment {
     /// So many microseconds after the epoch.
+    ///
+    /// ```
+    /// use forebay_jobs::time::Moment;
+    /// assert_eq!(Moment::from_micros(0), Moment::default());
+    /// assert_eq!(Moment::from_micros(1_500_000).to_string(), "1.5");
+    /// ```
     pub const fn from_micros(micros: i64) -> Moment {
         Moment(micros)
     }
 
     /// So many seconds after the epoch: the score of an entry in a sorted set. What is no number is the
     /// epoch; what is beyond all time is the end of it.
+    ///
+    /// ```
+    /// use forebay_jobs::time::Moment;
+    /// assert_eq!(Moment::from_score(1.5), Moment::from_micros(1_500_000));
+    /// assert_eq!(Moment::from_score(f64::NAN), Moment::from_micros(0));
+    /// ```
     #[expect(clippy::cast_possible_truncation, reason = "a cast from float saturates")]
     pub fn from_score(seconds: f64) -> Moment {
         Moment((seconds * MICROS_PER_SECOND).round() as i64)
     }
 
     /// Microseconds since the epoch.
+    ///
+    /// ```
+    /// use forebay_jobs::time::Moment;
+    /// assert_eq!(Moment::from_score(1.5).as_micros(), 1_500_000);
+    /// ```
     pub const fn as_micros(self) -> i64 {
         self.0
     }
 
     /// Seconds since the epoch, exact to the microsecond for some centuries.
+    ///
+    /// ```
+    /// use forebay_jobs::time::Moment;
+    /// assert_eq!(Moment::from_micros(1_500_000).as_score(), 1.5);
+    /// ```
     #[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
     pub fn as_score(self) -> f64 {
         self.0 as f64 / MICROS_PER_SECOND
     }
 
-    /// The next moment that is `after` later.
+    /// The next moment that is `after` later. Beyond the end of time is its end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::time::Moment;
+    /// let moment = Moment::from_micros(0).after(Duration::from_secs(60));
+    /// assert_eq!(moment.as_micros(), 60_000_000);
+    /// ```
     #[must_use]
     pub fn after(self, after: Duration) -> Moment {
         let micros = i64::try_from(after.as_micros()).unwrap_or(i64::MAX);
@@ -71,6 +107,13 @@ impl Moment {
     }
 
     /// The moment that was `before` earlier.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::time::Moment;
+    /// let moment = Moment::from_micros(60_000_000).before(Duration::from_secs(60));
+    /// assert_eq!(moment, Moment::from_micros(0));
+    /// ```
     #[must_use]
     pub fn before(self, before: Duration) -> Moment {
         let micros = i64::try_from(before.as_micros()).unwrap_or(i64::MAX);
@@ -78,6 +121,14 @@ impl Moment {
     }
 
     /// How long it is since `earlier`; nothing if that is later.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::time::Moment;
+    /// let (first, then) = (Moment::from_micros(0), Moment::from_micros(1_500_000));
+    /// assert_eq!(then.since(first), Duration::from_millis(1_500));
+    /// assert_eq!(first.since(then), Duration::ZERO);
+    /// ```
     pub fn since(self, earlier: Moment) -> Duration {
         let micros = self.0.saturating_sub(earlier.0);
         Duration::from_micros(u64::try_from(micros).unwrap_or(0))
@@ -85,6 +136,12 @@ impl Moment {
 
     /// As a number of JSON. Float seconds always have a decimal point: without one they would be
     /// milliseconds to Sidekiq 8.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Form, Moment};
+    /// assert_eq!(Moment::from_micros(60_000_000).to_json(Form::FloatSeconds), "60.0");
+    /// assert_eq!(Moment::from_micros(60_000_000).to_json(Form::IntegerMilliseconds), "60000");
+    /// ```
     pub fn to_json(self, form: Form) -> String {
         match form {
             Form::FloatSeconds => self.to_string(),
@@ -154,16 +211,34 @@ pub struct Clock(Option<Arc<AtomicI64>>);
 
 impl Clock {
     /// The system's own.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// assert!(Clock::wall().now() > Moment::from_micros(1_700_000_000_000_000)); // 2023
+    /// ```
     pub fn wall() -> Clock {
         Clock(None)
     }
 
     /// One that stands still until it is moved. Clones are the same clock.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// let clock = Clock::manual(Moment::from_micros(0));
+    /// clock.clone().set(Moment::from_micros(7));
+    /// assert_eq!(clock.now(), Moment::from_micros(7));
+    /// ```
     pub fn manual(now: Moment) -> Clock {
         Clock(Some(Arc::new(AtomicI64::new(now.0))))
     }
 
     /// The time.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// let clock = Clock::manual(Moment::from_micros(7));
+    /// assert_eq!(clock.now(), clock.now());
+    /// ```
     pub fn now(&self) -> Moment {
         if let Some(manual) = &self.0 {
             return Moment(manual.load(Ordering::Acquire));
@@ -173,11 +248,24 @@ impl Clock {
     }
 
     /// True if a test moves it.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// assert!(Clock::manual(Moment::default()).is_manual() && !Clock::default().is_manual());
+    /// ```
     pub fn is_manual(&self) -> bool {
         self.0.is_some()
     }
 
     /// Moves a manual clock; the wall cannot be moved.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// let clock = Clock::manual(Moment::from_micros(0));
+    /// clock.advance(Duration::from_millis(5));
+    /// assert_eq!(clock.now().as_micros(), 5_000);
+    /// ```
     pub fn advance(&self, by: Duration) {
         if let Some(manual) = &self.0 {
             let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
@@ -186,6 +274,13 @@ impl Clock {
     }
 
     /// Sets a manual clock, backwards too; the wall cannot be set.
+    ///
+    /// ```
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// let clock = Clock::manual(Moment::from_micros(9));
+    /// clock.set(Moment::from_micros(3));
+    /// assert_eq!(clock.now(), Moment::from_micros(3));
+    /// ```
     pub fn set(&self, now: Moment) {
         if let Some(manual) = &self.0 {
             manual.store(now.0, Ordering::Release);
