@@ -25,7 +25,15 @@ pub(super) fn compressed(backtrace: &[String], lines: usize) -> Option<String> {
 }
 
 /// Reads `error_backtrace` in each form that was ever written: strict and line-wrapped base64 of a deflated
-/// list, or the list itself (Sidekiq 5 and older).
+/// list, or the list itself (Sidekiq 5 and older). Nothing if the job has none that can be read.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::backtrace_of};
+/// let json = r#"{"class":"A","args":[],"jid":"1","error_backtrace":["a.rb:1","b.rb:2"]}"#;
+/// let job = Job::parse(json.into())?;
+/// assert_eq!(backtrace_of(&job), Some(vec!["a.rb:1".to_owned(), "b.rb:2".to_owned()]));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 pub fn backtrace_of(job: &Job) -> Option<Vec<String>> {
     const MOST: u64 = 4 << 20;
     let json = job.field("error_backtrace")?;

@@ -23,6 +23,12 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is tried again as the job says.
+    ///
+    /// ```
+    /// use forebay_jobs::retry::Failure;
+    /// let failure = Failure::new("SmtpError", "the server said 421");
+    /// assert_eq!((&*failure.class, &*failure.message), ("SmtpError", "the server said 421"));
+    /// ```
     pub fn new(class: impl Into<String>, message: impl Into<String>) -> Failure {
         let (class, message) = (class.into(), message.into());
         Failure { class, message, backtrace: Vec::new(), verdict: Verdict::Retry }
@@ -43,11 +49,24 @@ impl Failure {
 
     /// Not done yet, and no failure: the job goes back and is next in its queue. For handlers that were
     /// asked to stop.
+    ///
+    /// ```
+    /// use forebay_jobs::retry::{Failure, Verdict};
+    /// assert_eq!(Failure::interrupted().verdict, Verdict::Back);
+    /// ```
     pub fn interrupted() -> Failure {
         Failure::new("Interrupted", "it goes on later").then(Verdict::Back)
     }
 
     /// Not done yet, and no failure: the job is run again after this time.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::retry::Failure;
+    /// fn not_before(noon: bool) -> Result<(), Failure> {
+    ///     if noon { Ok(()) } else { Err(Failure::snooze(Duration::from_secs(600))) }
+    /// }
+    /// ```
     pub fn snooze(after: Duration) -> Failure {
         Failure::new("Snoozed", "it goes on later").then(Verdict::Snooze(after))
     }
@@ -55,6 +74,16 @@ impl Failure {
 
 /// Any error is a failure that is tried again, so that handlers may use `?`. Its class is the name of its
 /// type, its message says its causes too. (A failure is no `Error` itself: that leaves room for this.)
+///
+/// ```
+/// use forebay_jobs::retry::Failure;
+/// fn count(text: &str) -> Result<u32, Failure> {
+///     Ok(text.parse()?)
+/// }
+/// let failure = count("many").unwrap_err();
+/// assert_eq!(failure.class, "core::num::error::ParseIntError");
+/// assert_eq!(failure.message, "invalid digit found in string");
+/// ```
 impl<E: std::error::Error> From<E> for Failure {
     fn from(error: E) -> Failure {
         const MOST_CAUSES: usize = 10;
@@ -72,6 +101,14 @@ impl<E: std::error::Error> From<E> for Failure {
 }
 
 /// What is to become of a job that failed.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_jobs::retry::{Failure, Verdict};
+/// let busy = Failure::new("Busy", "429").then(Verdict::RetryAfter(Duration::from_secs(30)));
+/// let hopeless = Failure::new("NoSuchUser", "user 7 is gone").then(Verdict::Kill);
+/// assert_ne!(busy.verdict, hopeless.verdict);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Verdict {
     /// It is tried again as the job says, after Sidekiq's backoff.

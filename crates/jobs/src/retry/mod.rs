@@ -17,9 +17,24 @@ use crate::job::{Backtrace, DEFAULT_RETRIES, Job, Retry};
 use crate::time::{Form, Moment};
 
 /// Characters that are kept of a message, as Sidekiq does.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::{Failure, Fate, MAX_MESSAGE_CHARS, Policy, decide}, time::Moment};
+/// let job = Job::parse(r#"{"class":"A","args":[],"jid":"1"}"#.into())?;
+/// let long = Failure::new("E", "x".repeat(1 << 20));
+/// let fate = decide(&job, "q", &long, &Policy::default(), Moment::default(), 0.0);
+/// assert!(matches!(fate, Fate::Again { payload, .. } if payload.len() < MAX_MESSAGE_CHARS + 200));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 pub const MAX_MESSAGE_CHARS: usize = 10_000;
 
 /// What a class says of its retries, where a job does not.
+///
+/// ```
+/// use forebay_jobs::retry::Policy;
+/// let once = Policy { retry: 1.into(), ..Policy::default() };
+/// # let _ = once;
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
     /// For jobs whose `retry` is `null`.
@@ -34,7 +49,7 @@ impl Default for Policy {
     }
 }
 
-/// What becomes of a job that failed.
+/// What becomes of a job that failed. [`decide`] says which.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// It is next in its queue, unchanged, and nothing is counted.
@@ -70,6 +85,14 @@ pub enum Fate {
 }
 
 /// Why a job is not tried again.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::{Exhausted, Failure, Fate, Policy, decide}, time::Moment};
+/// let job = Job::parse(r#"{"class":"A","args":[],"jid":"1","retry":2,"retry_count":1}"#.into())?;
+/// let fate = decide(&job, "q", &Failure::new("E", "no"), &Policy::default(), Moment::default(), 0.0);
+/// assert!(matches!(fate, Fate::Dead { why: Exhausted::Times, .. }));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exhausted {
     /// It was tried as often as it says.
@@ -87,6 +110,18 @@ pub enum Exhausted {
 }
 
 /// Decides. `queue` is where the job came from; `chance` gives a number of 0 to below 1.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::{Failure, Fate, Policy, decide}, time::Moment};
+/// let (now, failure) = (Moment::from_micros(0), Failure::new("SmtpError", "421"));
+/// let job = Job::parse(r#"{"class":"A","args":[],"jid":"1"}"#.into())?;
+/// let Fate::Again { at, payload } = decide(&job, "mail", &failure, &Policy::default(), now, 0.0) else {
+///     panic!("it has 25 tries");
+/// };
+/// assert_eq!(at, Moment::from_micros(15_000_000)); // 15 s and up to 10 more
+/// assert_eq!(Job::parse(payload)?.failures(), 1);
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 pub fn decide(
     job: &Job,
     queue: &str,
@@ -137,6 +172,13 @@ fn exhausted(job: &Job, failure: &Failure, policy: &Policy, now: Moment) -> Opti
 }
 
 /// The payload of a job that says where it belongs: what lies in a sorted set is found by nothing else.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::of_queue};
+/// let job = Job::parse(r#"{"class":"A","args":[],"jid":"1"}"#.into())?;
+/// assert_eq!(Job::parse(of_queue(&job, "mail"))?.queue(), Some("mail"));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 pub fn of_queue(job: &Job, queue: &str) -> Bytes {
     if job.queue() == Some(queue) {
         return job.bytes().clone();
