@@ -41,6 +41,13 @@ pub struct Timetable {
 }
 
 /// What becomes of ticks while no worker ran.
+///
+/// ```
+/// use forebay_jobs::timer::{Missed, Timetable};
+/// assert_eq!(Missed::default(), Missed::Latest);
+/// let reminder = Timetable::new("reminder", "0 3 * * *", "UTC")?.missed(Missed::Skip); // late is worse than never
+/// # Ok::<(), forebay_jobs::timer::CronError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Missed {
     /// However many there were, the latest is made up for.
@@ -53,6 +60,12 @@ pub enum Missed {
 impl Timetable {
     /// A timetable under a name that all workers know it by. See [`Cron`] for what it understands. It pushes
     /// nothing before it is told what.
+    ///
+    /// ```
+    /// use forebay_jobs::timer::Timetable;
+    /// assert!(Timetable::new("report", "0 3 * * *", "Europe/Berlin").is_ok());
+    /// assert!(Timetable::new("report", "at three", "Europe/Berlin").is_err());
+    /// ```
     ///
     /// # Errors
     /// It says nothing that could happen.
@@ -70,6 +83,17 @@ impl Timetable {
     }
 
     /// Pushes this job at each tick.
+    ///
+    /// ```
+    /// # use forebay_jobs::{perform::Perform, retry::Failure, run::Run};
+    /// # #[derive(serde::Serialize, serde::Deserialize)] struct Welcome(u64);
+    /// # impl Perform for Welcome { const CLASS: &'static str = "Welcome"; const QUEUE: &'static str = "mail";
+    /// #     async fn perform(self, _: &Run) -> Result<(), Failure> { Ok(()) } }
+    /// use forebay_jobs::timer::Timetable;
+    /// let daily = Timetable::new("daily", "@daily", "UTC")?.job(&Welcome(7));
+    /// assert_eq!(daily.class(), "Welcome");
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     #[must_use]
     pub fn job<J: Perform>(mut self, job: &J) -> Timetable {
         self.queue = J::QUEUE.into();
@@ -79,6 +103,13 @@ impl Timetable {
 
     /// Pushes a job of a class that this program need not know. Arguments that cannot be written as JSON
     /// are none.
+    ///
+    /// ```
+    /// # use forebay_jobs::timer::Timetable;
+    /// let report = Timetable::new("report", "0 3 * * *", "UTC")?.raw("Report", &("all", 7));
+    /// assert_eq!(report.class(), "Report");
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     #[must_use]
     pub fn raw(mut self, class: &str, args: &impl Serialize) -> Timetable {
         self.class = class.into();
@@ -87,13 +118,25 @@ impl Timetable {
     }
 
     /// To which queue.
+    ///
+    /// ```
+    /// # use forebay_jobs::timer::Timetable;
+    /// let report = Timetable::new("report", "0 3 * * *", "UTC")?.raw("Report", &()).queue("low");
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     #[must_use]
     pub fn queue(mut self, queue: &str) -> Timetable {
         self.queue = queue.into();
         self
     }
 
-    /// How often its jobs are tried again.
+    /// How often its jobs are tried again. The next tick may be soon enough.
+    ///
+    /// ```
+    /// # use forebay_jobs::timer::Timetable;
+    /// let report = Timetable::new("report", "0 3 * * *", "UTC")?.raw("Report", &()).retry(false);
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     #[must_use]
     pub fn retry(mut self, retry: impl Into<Retry>) -> Timetable {
         self.retry = retry.into();
@@ -101,6 +144,12 @@ impl Timetable {
     }
 
     /// What becomes of ticks while no worker ran.
+    ///
+    /// ```
+    /// use forebay_jobs::timer::{Missed, Timetable};
+    /// let report = Timetable::new("report", "0 3 * * *", "UTC")?.raw("Report", &()).missed(Missed::Skip);
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     #[must_use]
     pub fn missed(mut self, missed: Missed) -> Timetable {
         self.missed = missed;
@@ -108,32 +157,87 @@ impl Timetable {
     }
 
     /// Its name.
+    ///
+    /// ```
+    /// # use forebay_jobs::timer::Timetable;
+    /// assert_eq!(Timetable::new("report", "0 3 * * *", "UTC")?.name(), "report");
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     pub fn name(&self) -> &str {
         &self.name
     }
 
     /// The next tick after this moment.
+    ///
+    /// ```
+    /// use forebay_jobs::{time::Moment, timer::Timetable};
+    /// let at_3 = Timetable::new("report", "0 3 * * *", "UTC")?.next(Moment::from_micros(0));
+    /// assert_eq!(at_3, Some(Moment::from_micros(3 * 3_600 * 1_000_000)));
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     pub fn next(&self, after: Moment) -> Option<Moment> {
         self.cron.after(after)
     }
 
     /// Pauses it everywhere, or ends the pause. What was missed meanwhile is not made up for.
+    ///
+    /// ```
+    /// # use forebay_jobs::{store::memory::Memory, timer::Timetable};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Memory::default();
+    /// Timetable::pause(&store, "report", true).await?;
+    /// assert!(Timetable::is_paused(&store, "report").await?);
+    /// Timetable::pause(&store, "report", false).await?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The store does not answer.
     pub async fn pause(store: &dyn Store, name: &str, is_paused: bool) -> Result<(), StoreError> {
         store.pause(&Pause::Timetable(name.into()), is_paused).await
     }
 
     /// True if it is paused.
+    ///
+    /// ```
+    /// # use forebay_jobs::{store::memory::Memory, timer::Timetable};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Memory::default();
+    /// assert!(!Timetable::is_paused(&store, "report").await?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The store does not answer.
     pub async fn is_paused(store: &dyn Store, name: &str) -> Result<bool, StoreError> {
         let is_it = |pause: &Pause| matches!(pause, Pause::Timetable(it) if **it == *name);
         Ok(store.pauses().await?.iter().any(is_it))
     }
 
     /// Its last tick that was fired by anybody.
+    ///
+    /// ```
+    /// # use forebay_jobs::{store::memory::Memory, timer::Timetable};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = Memory::default();
+    /// let report = Timetable::new("report", "0 3 * * *", "UTC")?;
+    /// assert_eq!(report.last(&store).await?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// The store does not answer.
     pub async fn last(&self, store: &dyn Store) -> Result<Option<Moment>, StoreError> {
         store.fired(&self.name).await
     }
 
     /// Its class.
+    ///
+    /// ```
+    /// # use forebay_jobs::timer::Timetable;
+    /// assert_eq!(Timetable::new("report", "0 3 * * *", "UTC")?.raw("Report", &()).class(), "Report");
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     pub fn class(&self) -> &str {
         &self.class
     }
@@ -152,6 +256,9 @@ impl Timetable {
     /// assert_eq!(store.counts().await?.enqueued, 1);
     /// # Ok::<(), forebay_jobs::store::StoreError>(()) }).unwrap();
     /// ```
+    ///
+    /// # Errors
+    /// The store does not answer.
     pub async fn push_now(
         &self,
         store: &dyn Store,

@@ -54,6 +54,12 @@ struct Fields {
 }
 
 /// What is wrong with a timetable.
+///
+/// ```
+/// use forebay_jobs::timer::{Cron, CronError};
+/// assert!(matches!(Cron::parse("0 3 30 2 *", "UTC"), Err(CronError::Never(_)))); // 30 February
+/// assert!(matches!(Cron::parse("0 3 * * *", "Berlin"), Err(CronError::Zone(_))));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CronError {
@@ -85,6 +91,14 @@ pub enum CronError {
 impl Cron {
     /// Reads a timetable. The zone is a name of the IANA database, or `UTC`.
     ///
+    /// ```
+    /// use forebay_jobs::timer::Cron;
+    /// assert!(Cron::parse("*/15 9-17 * * mon-fri", "America/New_York").is_ok());
+    /// assert!(Cron::parse("30 0 3 L * *", "UTC").is_ok()); // 03:00:30 on the last day of each month
+    /// let error = Cron::parse("61 * * * *", "UTC").unwrap_err();
+    /// assert!(error.to_string().starts_with("`61` is no minute"));
+    /// ```
+    ///
     /// # Errors
     /// It says nothing that could happen.
     pub fn parse(text: &str, zone: &str) -> Result<Cron, CronError> {
@@ -98,12 +112,29 @@ impl Cron {
         }
     }
 
-    /// The first time after this one.
+    /// The first time after this one. Nothing if it never comes again.
+    ///
+    /// ```
+    /// use forebay_jobs::{time::Moment, timer::Cron};
+    /// let cron = Cron::parse("*/10 * * * *", "UTC")?;
+    /// let (zero, ten) = (Moment::from_micros(0), Moment::from_micros(600_000_000));
+    /// assert_eq!(cron.after(zero), Some(ten)); // not 0 itself
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     pub fn after(&self, moment: Moment) -> Option<Moment> {
         next::after(&self.fields, &self.zone, moment)
     }
 
     /// The last time up to this one and after `since`.
+    ///
+    /// ```
+    /// use forebay_jobs::{time::Moment, timer::Cron};
+    /// let cron = Cron::parse("* * * * *", "UTC")?;
+    /// let minute = |n: i64| Moment::from_micros(n * 60_000_000);
+    /// assert_eq!(cron.latest(minute(0), minute(5)), Some(minute(5)));
+    /// assert_eq!(cron.latest(minute(5), minute(5)), None);
+    /// # Ok::<(), forebay_jobs::timer::CronError>(())
+    /// ```
     pub fn latest(&self, since: Moment, until: Moment) -> Option<Moment> {
         next::latest(&self.fields, &self.zone, since, until)
     }
