@@ -28,11 +28,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::glance::*;
+pub use self::processes::*;
 pub use self::ran::*;
 pub use self::terms::*;
 use crate::time::Moment;
 
+mod glance;
 pub mod memory;
+mod processes;
 mod ran;
 #[cfg(feature = "redis")]
 pub mod redis;

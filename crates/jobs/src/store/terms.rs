@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Metrics, Ran};
 use crate::time::Moment;
 
 /// A process that leases jobs: `host:pid:nonce`, never used twice.
@@ -175,15 +174,6 @@ pub struct Due {
     pub payload: Bytes,
 }
 
-/// Which way a list is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum From {
-    /// What comes first, or came first.
-    Oldest,
-    /// What comes last, or came last.
-    Newest,
-}
-
 /// What is paused.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pause {
@@ -193,137 +183,6 @@ pub enum Pause {
     Class(Arc<str>),
     /// A timetable: it pushes nothing, and its ticks are over without it.
     Timetable(Arc<str>),
-}
-
-/// A queue at a glance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueueView {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Jobs that wait.
-    pub depth: u64,
-    /// The one that waits longest.
-    pub oldest: Option<Bytes>,
-    /// True if nothing is taken from it.
-    pub is_paused: bool,
-}
-
-/// Numbers that cost the same at any depth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
-    /// Jobs that ran, failures with them, since the store was made.
-    pub processed: u64,
-    /// Those that failed.
-    pub failed: u64,
-    /// Entries of [`Set::Schedule`].
-    pub scheduled: u64,
-    /// Entries of [`Set::Retry`].
-    pub retries: u64,
-    /// Entries of [`Set::Dead`].
-    pub dead: u64,
-    /// Jobs in all queues.
-    pub enqueued: u64,
-    /// Jobs that are leased.
-    pub leased: u64,
-    /// Processes that are alive.
-    pub processes: u64,
-}
-
-/// What a process says of itself with each beat.
-#[derive(Debug, Clone)]
-pub struct Beat<'a> {
-    /// Who.
-    pub owner: &'a Owner,
-    /// What is shown of it: the JSON object `info` of Sidekiq.
-    pub info: &'a str,
-    /// Jobs that it runs at once at most.
-    pub concurrency: usize,
-    /// What runs.
-    pub work: &'a [Work],
-    /// True if it takes no more.
-    pub is_quiet: bool,
-    /// Its memory.
-    pub rss_kb: u64,
-    /// Time that a round trip to the store took the last time.
-    pub rtt_us: u64,
-    /// Jobs that ended since the last beat that was answered.
-    pub processed: u64,
-    /// Those of them that failed.
-    pub failed: u64,
-    /// The same by class, each class once.
-    pub ran: &'a [Ran],
-    /// How these are written for Ruby to read.
-    pub metrics: Metrics,
-}
-
-/// A job that runs.
-#[derive(Debug, Clone)]
-pub struct Work {
-    /// Which of its process's it is: any short text that is unique there.
-    pub thread: Arc<str>,
-    /// Queue that it came from.
-    pub queue: Arc<str>,
-    /// The job.
-    pub payload: Bytes,
-    /// Since when.
-    pub since: Moment,
-}
-
-/// What somebody wants of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// `TSTP`: take no more jobs.
-    Quiet,
-    /// `TERM`: end.
-    Stop,
-    /// `TTIN`: say what runs.
-    Dump,
-}
-
-/// A process at a glance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Process {
-    /// Who.
-    pub owner: Owner,
-    /// What it says of itself: a JSON object.
-    pub info: String,
-    /// Jobs that it runs at once at most.
-    pub concurrency: u64,
-    /// Jobs that it runs.
-    pub busy: u64,
-    /// Its last beat.
-    pub beat: Moment,
-    /// True if it takes no more.
-    pub is_quiet: bool,
-}
-
-/// What was taken over from the dead.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Recovered {
-    /// Jobs that are in their queues again.
-    pub back: u64,
-    /// Jobs that took their process with them too often and are dead now, as they lie in [`Set::Dead`].
-    pub poisoned: Vec<Entry>,
-    /// Owners that had died.
-    pub owners: u64,
-}
-
-impl Recovered {
-    /// Jobs that were taken over.
-    pub fn moved(&self) -> usize {
-        usize::try_from(self.back).unwrap_or(usize::MAX).saturating_add(self.poisoned.len())
-    }
-}
-
-/// How much room a store has left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Room {
-    /// Bytes that are used.
-    pub used: u64,
-    /// Bytes that there are, where there is a bound.
-    pub of: Option<u64>,
-    /// True if it makes room by throwing away what it holds: jobs too.
-    pub evicts: bool,
 }
 
 /// Bounds of what a store keeps.
@@ -353,13 +212,4 @@ impl Default for Retention {
             poison_window: Duration::from_secs(72 * 3_600),
         }
     }
-}
-
-/// Where a job is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Within<'a> {
-    /// In a set.
-    Set(Set),
-    /// In a queue.
-    Queue(&'a str),
 }
