@@ -7,6 +7,17 @@ use bytes::Bytes;
 use super::Set;
 
 /// Which way a list is read.
+///
+/// ```
+/// use forebay_jobs::store::{From, Store};
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// client.push_raw_bulk("A", &[1, 2]).await?;
+/// let last = client.store().page("default", From::Newest, 0, 1).await?;
+/// assert!(std::str::from_utf8(&last[0])?.contains(r#""args":[2]"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {
     /// What comes first, or came first.
@@ -16,6 +27,17 @@ pub enum From {
 }
 
 /// A queue at a glance.
+///
+/// ```
+/// use forebay_jobs::store::Store;
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// client.push_raw("A", &()).await?;
+/// let queues = client.store().queues().await?;
+/// assert_eq!((&*queues[0].name, queues[0].depth, queues[0].is_paused), ("default", 1, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QueueView {
     /// Its name.
@@ -29,6 +51,14 @@ pub struct QueueView {
 }
 
 /// Numbers that cost the same at any depth.
+///
+/// ```
+/// use forebay_jobs::store::{Counts, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// assert_eq!(store.counts().await?, Counts::default()); // zeros before the first job
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counts {
     /// Jobs that ran, failures with them, since the store was made.
@@ -50,6 +80,15 @@ pub struct Counts {
 }
 
 /// How much room a store has left.
+///
+/// ```
+/// # use forebay_jobs::store::{Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// store.limit(Some(1 << 20));
+/// assert_eq!(store.room().await?.of, Some(1 << 20));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Room {
     /// Bytes that are used.
@@ -61,6 +100,17 @@ pub struct Room {
 }
 
 /// Where a job is looked for.
+///
+/// ```
+/// use forebay_jobs::store::{Store, Within};
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// let done = client.push_raw("A", &()).await?;
+/// let found = client.store().find(Within::Queue("default"), done.id().unwrap_or_default()).await?;
+/// assert!(found.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Within<'a> {
     /// In a set.

@@ -8,6 +8,7 @@ use super::{Entry, Metrics, Owner, Ran};
 use crate::time::Moment;
 
 /// What a process says of itself with each beat.
+/// Made by a [`Worker`](crate::worker::Worker). Shown at [`Process`].
 #[derive(Debug, Clone)]
 pub struct Beat<'a> {
     /// Who.
@@ -34,7 +35,7 @@ pub struct Beat<'a> {
     pub metrics: Metrics,
 }
 
-/// A job that runs.
+/// A job that runs. Made by a [`Worker`](crate::worker::Worker). Shown at [`Process`].
 #[derive(Debug, Clone)]
 pub struct Work {
     /// Which of its process's it is: any short text that is unique there.
@@ -47,7 +48,14 @@ pub struct Work {
     pub since: Moment,
 }
 
-/// What somebody wants of a process.
+/// What somebody wants of a process. Shown at [`Handle::ended`](crate::worker::Handle::ended).
+///
+/// ```
+/// use forebay_jobs::store::{Owner, Signal, Store, StoreError};
+/// async fn quiet(store: &dyn Store, process: &Owner) -> Result<(), StoreError> {
+///     store.signal(process, Signal::Quiet).await
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// `TSTP`: take no more jobs.
@@ -59,6 +67,19 @@ pub enum Signal {
 }
 
 /// A process at a glance.
+///
+/// ```
+/// use forebay_jobs::store::Store;
+/// # use {std::sync::Arc, forebay_jobs::{store::memory::Memory, worker::Worker}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let store = Arc::new(Memory::default());
+/// let worker = Worker::builder(store.clone()).concurrency(3).start();
+/// while store.processes().await?.is_empty() {
+///     tokio::task::yield_now().await; // until its first beat
+/// }
+/// assert_eq!(store.processes().await?[0].concurrency, 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Who.
@@ -76,6 +97,20 @@ pub struct Process {
 }
 
 /// What was taken over from the dead.
+///
+/// ```
+/// use forebay_jobs::store::{Owner, Store, Token, Turn};
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// let (store, dead) = (client.store(), Owner::named("web-1:4711:0a1b2c3d4e5f"));
+/// client.push_raw("A", &()).await?;
+/// let queues = ["default".into()];
+/// store.turn(Turn { owner: &dead, finished: &[], queues: &queues, fresh: &[Token(1)] }).await?;
+/// let found = store.recover(10).await?; // nobody said that it lives
+/// assert_eq!((found.moved(), found.back, store.counts().await?.enqueued), (1, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Recovered {
     /// Jobs that are in their queues again.
@@ -87,7 +122,7 @@ pub struct Recovered {
 }
 
 impl Recovered {
-    /// Jobs that were taken over.
+    /// Jobs that were taken over. Shown at [`Recovered`].
     pub fn moved(&self) -> usize {
         usize::try_from(self.back).unwrap_or(usize::MAX).saturating_add(self.poisoned.len())
     }

@@ -8,22 +8,39 @@ use bytes::Bytes;
 use crate::time::Moment;
 
 /// A process that leases jobs: `host:pid:nonce`, never used twice.
+///
+/// ```
+/// use forebay_jobs::store::Owner;
+/// assert_eq!(Owner::named("web-1:4711:0a1b2c3d4e5f").as_str(), "web-1:4711:0a1b2c3d4e5f");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Owner(Arc<str>);
 
 impl Owner {
-    /// The owner of this name.
+    /// The owner of this name. Shown at [`Owner`].
     pub fn named(name: &str) -> Owner {
         Owner(name.into())
     }
 
-    /// Its name, as Sidekiq's `identity`.
+    /// Its name, as Sidekiq's `identity`. Shown at [`Owner`].
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 /// A job to be pushed.
+///
+/// ```
+/// use forebay_jobs::store::{Lock, Push, Pushed, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// let lock = Lock { key: "report".into(), holder: "1".into(), ttl: std::time::Duration::from_secs(60) };
+/// let one = Push { queue: "q".into(), payload: "{}".into(), at: None, unique: Some(lock.clone()) };
+/// let two = Push { unique: Some(Lock { holder: "2".into(), ..lock }), ..one.clone() };
+/// let became = store.push(&[one, two]).await?;
+/// assert_eq!(became, [Pushed::Stored, Pushed::Duplicate { of: "1".into() }]);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Push {
     /// Queue that it is for.
@@ -36,7 +53,7 @@ pub struct Push {
     pub unique: Option<Lock>,
 }
 
-/// A lock of a unique job.
+/// A lock of a unique job. Shown at [`Push`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
     /// What is the same for those that are alike.
@@ -47,7 +64,15 @@ pub struct Lock {
     pub ttl: Duration,
 }
 
-/// What became of a push.
+/// What became of a push. Shown at [`Push`].
+///
+/// ```
+/// use forebay_jobs::store::Pushed;
+/// fn is_new(pushed: &Pushed) -> bool {
+///     *pushed == Pushed::Stored
+/// }
+/// assert!(!is_new(&Pushed::Duplicate { of: "73be174b8b6c448481692f0c".into() }));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
     /// It is in its queue, or waits for its time.
@@ -59,11 +84,11 @@ pub enum Pushed {
     },
 }
 
-/// Names a lease among those of its owner. Chosen by the owner, used once.
+/// Names a lease among those of its owner. Chosen by the owner, used once. Shown at [`Store`](super::Store).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token(pub u64);
 
-/// A job that is leased.
+/// A job that is leased. Shown at [`Store`](super::Store).
 #[derive(Debug, Clone)]
 pub struct Lease {
     /// Its name.
@@ -74,7 +99,7 @@ pub struct Lease {
     pub payload: Bytes,
 }
 
-/// The end of a lease.
+/// The end of a lease. Shown at [`Store`](super::Store).
 #[derive(Debug, Clone)]
 pub struct Finish {
     /// Which one.
@@ -87,7 +112,14 @@ pub struct Finish {
     pub unlock: Option<Lock>,
 }
 
-/// What becomes of a job whose lease ends.
+/// What becomes of a job whose lease ends. Shown at [`Store`](super::Store).
+///
+/// ```
+/// use forebay_jobs::{store::{Set, Then}, time::Moment};
+/// let at = Moment::from_micros(1_795_436_000_000_000);
+/// let tried_again = Then::Wait { set: Set::Retry, at, payload: r#"{"class":"A"}"#.into() };
+/// assert_ne!(tried_again, Then::Back);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Then {
     /// It is over.
@@ -110,7 +142,17 @@ pub enum Then {
     },
 }
 
-/// The sorted sets beside the queues.
+/// The sorted sets beside the queues. Shown at [`Entry`].
+///
+/// ```
+/// use forebay_jobs::store::{Set, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// for set in [Set::Schedule, Set::Retry, Set::Dead] {
+///     assert_eq!(store.clear(set).await?, 0);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Set {
     /// What waits for its time.
@@ -123,6 +165,10 @@ pub enum Set {
 
 impl Set {
     /// Its key on Redis.
+    ///
+    /// ```
+    /// assert_eq!(forebay_jobs::store::Set::Schedule.key(), "schedule");
+    /// ```
     pub const fn key(self) -> &'static str {
         match self {
             Set::Schedule => "schedule",
@@ -132,7 +178,7 @@ impl Set {
     }
 }
 
-/// What a worker asks for in one step.
+/// What a worker asks for in one step. Shown at [`Store`](super::Store).
 #[derive(Debug, Clone)]
 pub struct Turn<'a> {
     /// Who asks.
@@ -145,7 +191,16 @@ pub struct Turn<'a> {
     pub fresh: &'a [Token],
 }
 
-/// What it gets.
+/// What it gets. Shown at [`Store`](super::Store).
+///
+/// ```
+/// use forebay_jobs::store::{Owner, Store, Turn, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (store, me) = (Memory::default(), Owner::named("web-1:4711:0a1b2c3d4e5f"));
+/// let turned = store.turn(Turn { owner: &me, finished: &[], queues: &[], fresh: &[] }).await?;
+/// assert!(turned.leases.is_empty() && turned.lost.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Turned {
     /// New leases, at most as many as were wanted and no more than [`MOST_A_STEP`](super::MOST_A_STEP).
@@ -155,6 +210,18 @@ pub struct Turned {
 }
 
 /// An entry of a sorted set.
+///
+/// ```
+/// use forebay_jobs::store::{From, Set, Store};
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// client.push_raw("A", &()).delay(std::time::Duration::from_secs(60)).await?;
+/// let entry = client.store().entries(Set::Schedule, From::Oldest, 0, 1).await?.remove(0);
+/// assert!(client.store().take(Set::Schedule, &entry, Some((Set::Dead, entry.clone()))).await?);
+/// assert_eq!(client.store().counts().await?.dead, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Its place.
@@ -164,6 +231,19 @@ pub struct Entry {
 }
 
 /// A due entry and what it becomes.
+///
+/// ```
+/// use forebay_jobs::store::{Due, Push, Set, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// let at = Some(store.now().await?.after(std::time::Duration::from_millis(1)));
+/// store.push(&[Push { queue: "q".into(), payload: "{}".into(), at, unique: None }]).await?;
+/// while let Some(entry) = store.due(Set::Schedule, 1).await?.pop() {
+///     let due = Due { queue: "q".into(), payload: entry.payload.clone(), entry };
+///     assert_eq!(store.promote(Set::Schedule, &[due]).await?, 1);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Due {
     /// What lies in the set: it is moved only if it still does.
@@ -175,6 +255,15 @@ pub struct Due {
 }
 
 /// What is paused.
+///
+/// ```
+/// use forebay_jobs::store::{Pause, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let store = Memory::default();
+/// store.pause(&Pause::Class("Report".into()), true).await?;
+/// assert_eq!(store.pauses().await?, [Pause::Class("Report".into())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pause {
     /// A queue: nothing is taken from it.
@@ -186,6 +275,11 @@ pub enum Pause {
 }
 
 /// Bounds of what a store keeps.
+///
+/// ```
+/// use forebay_jobs::{store::{Retention, memory::Memory}, time::Clock};
+/// let store = Memory::new(Clock::wall(), Retention { dead_most: 100, ..Retention::default() });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
     /// Most entries of [`Set::Dead`].
