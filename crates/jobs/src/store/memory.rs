@@ -43,6 +43,17 @@ struct Shared {
 }
 
 /// What goes wrong with a store in memory, for tests of what an application does then.
+///
+/// ```
+/// use forebay_jobs::store::{Push, Store, memory::{Fault, Memory}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (store, at) = (Memory::default(), None);
+/// store.fail(Some(Fault::AnswersAreLost));
+/// assert!(store.push(&[Push { queue: "q".into(), payload: "{}".into(), at, unique: None }]).await.is_err());
+/// store.fail(None);
+/// assert_eq!(store.counts().await?.enqueued, 1); // it was done all the same
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It does nothing and does not answer.
@@ -79,6 +90,16 @@ type Sorted = BTreeSet<(Moment, Bytes)>;
 
 impl Memory {
     /// A store that goes by a clock of its own and keeps what `retention` says.
+    ///
+    /// ```
+    /// use forebay_jobs::store::{Retention, Store, memory::Memory};
+    /// use forebay_jobs::time::{Clock, Moment};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let clock = Clock::manual(Moment::from_micros(7));
+    /// let store = Memory::new(clock.clone(), Retention::default());
+    /// assert_eq!(store.now().await?, clock.now());
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn new(clock: Clock, retention: Retention) -> Memory {
         let shared = Shared { clock, retention, ..Shared::default() };
         Memory(Arc::new(shared))
@@ -103,6 +124,17 @@ impl Memory {
     }
 
     /// Bounds the bytes in its queues: it says so ([`Store::room`]), and refuses what is more.
+    ///
+    /// ```
+    /// # use forebay_jobs::store::{Store, memory::Memory};
+    /// use forebay_jobs::push::{Client, PushError};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let store = std::sync::Arc::new(Memory::default());
+    /// store.limit(Some(10));
+    /// let refused = Client::builder(store).pressure(None).build().push_raw("Welcome", &(7,)).await;
+    /// assert!(matches!(refused, Err(PushError::Store(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     pub fn limit(&self, bytes: Option<u64>) {
         self.0.room.store(bytes.unwrap_or(0), Ordering::Release);
     }

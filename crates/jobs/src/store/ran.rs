@@ -4,13 +4,32 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Upper bounds of the buckets in milliseconds, as Sidekiq has them; the last bucket has none.
+///
+/// ```
+/// use forebay_jobs::store::{BOUNDS_MS, Ran};
+/// let mut ran = Ran::of("Welcome");
+/// ran.succeeded(std::time::Duration::from_millis(20));
+/// assert_eq!((BOUNDS_MS[0], ran.took[0], ran.took[1]), (20, 0, 1));
+/// ```
 pub const BOUNDS_MS: [u64; 25] = [
     20, 30, 45, 65, 100, 150, 225, 335, 500, 750, 1_100, 1_700, 2_500, 3_800, 5_750, 8_500, 13_000,
     20_000, 30_000, 45_000, 65_000, 100_000, 150_000, 225_000, 335_000,
 ];
 /// How many buckets there are.
+///
+/// ```
+/// use forebay_jobs::store::{BOUNDS_MS, BUCKETS};
+/// assert_eq!(BUCKETS, BOUNDS_MS.len() + 1);
+/// ```
 pub const BUCKETS: usize = BOUNDS_MS.len() + 1;
 /// How long runs of a minute are kept, as Sidekiq does.
+///
+/// ```
+/// use forebay_jobs::store::{RAN_KEPT, Store, memory::Memory};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// assert!(Memory::default().ran(RAN_KEPT).await?.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub const RAN_KEPT: Duration = Duration::from_secs(8 * 3_600);
 
 /// How runs by class are written for the Metrics page of Ruby's Web UI. A store that Ruby does not read counts them
@@ -58,11 +77,22 @@ pub struct Ran {
 
 impl Ran {
     /// Nothing yet of this class.
+    ///
+    /// ```
+    /// assert_eq!(forebay_jobs::store::Ran::of("Welcome").processed, 0);
+    /// ```
     pub fn of(class: &str) -> Ran {
         Ran { class: class.into(), processed: 0, failed: 0, ms: 0, took: [0; BUCKETS] }
     }
 
     /// Counts a run that took so long. Below a bound is what belongs to it, as in Ruby.
+    ///
+    /// ```
+    /// # use {std::time::Duration, forebay_jobs::store::Ran};
+    /// let mut ran = Ran::of("Welcome");
+    /// ran.succeeded(Duration::from_secs(3_600));
+    /// assert_eq!((ran.ms, ran.took[25]), (3_600_000, 1)); // beyond the last bound
+    /// ```
     pub fn succeeded(&mut self, took: Duration) {
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_MS.partition_point(|bound| *bound <= ms);
@@ -74,12 +104,27 @@ impl Ran {
     }
 
     /// Counts a run that failed: the time that it took says nothing.
+    ///
+    /// ```
+    /// # use forebay_jobs::store::Ran;
+    /// let mut ran = Ran::of("Welcome");
+    /// ran.failed();
+    /// assert_eq!((ran.processed, ran.failed, ran.ms), (1, 1, 0));
+    /// ```
     pub fn failed(&mut self) {
         self.processed += 1;
         self.failed += 1;
     }
 
     /// Adds what another says of the same class.
+    ///
+    /// ```
+    /// # use forebay_jobs::store::Ran;
+    /// let (mut here, mut there) = (Ran::of("Welcome"), Ran::of("Welcome"));
+    /// there.failed();
+    /// here.add(&there);
+    /// assert_eq!(here, there);
+    /// ```
     pub fn add(&mut self, other: &Ran) {
         self.processed = self.processed.saturating_add(other.processed);
         self.failed = self.failed.saturating_add(other.failed);

@@ -60,6 +60,13 @@ pub struct RedisStore {
 
 impl RedisStore {
     /// A store on this server. Time is the server's, unless `clock` is moved by hand.
+    ///
+    /// ```no_run
+    /// use forebay_jobs::{store::{Retention, redis::RedisStore}, time::Clock};
+    /// use forebay_redis::connect::{Redis, Settings};
+    /// let short = Retention { dead_most: 1_000, ..Retention::default() };
+    /// let store = RedisStore::new(Redis::new(Settings::default()), Clock::wall(), short);
+    /// ```
     pub fn new(redis: Redis, clock: Clock, retention: Retention) -> RedisStore {
         let wake = Wake::new(redis.clone());
         RedisStore { redis, clock, retention, scripts: Scripts::default(), wake }

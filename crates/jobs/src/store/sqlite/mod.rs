@@ -181,6 +181,12 @@ impl Sqlite {
     /// Opens a file, makes it if it is not there, and brings it up to date. It takes some milliseconds and
     /// blocks the thread meanwhile.
     ///
+    /// ```
+    /// use forebay_jobs::store::{StoreError, sqlite::{Options, Sqlite}};
+    /// let error = Sqlite::open("/no/such/folder/jobs.db", Options::default()).unwrap_err();
+    /// assert!(matches!(error, StoreError::Away(_) | StoreError::Broken(_) | StoreError::ReadOnly(_)));
+    /// ```
+    ///
     /// # Errors
     /// The file cannot be made or written, is of a newer version, or belongs to another application.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Sqlite, StoreError> {
