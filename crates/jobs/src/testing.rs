@@ -14,6 +14,16 @@ const MOST_RUNS: usize = 100_000;
 const PAGE: usize = 100;
 
 /// What [`drain`] did.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing, worker::Worker}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let store = Arc::new(Memory::default()); let client = Client::new(store.clone());
+/// client.push_raw_bulk("Unknown", &[1, 2]).await?;
+/// let drained = testing::drain(&Worker::builder(store).build()).await?;
+/// assert_eq!(drained, testing::Drained { failed: 2, ..Default::default() });
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Drained {
     /// Jobs that did what they should.
@@ -92,6 +102,16 @@ pub async fn drain(worker: &Worker) -> Result<Drained, StoreError> {
 }
 
 /// The jobs in a queue, the next first. What is no job is left out.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let client = Client::new(Arc::new(Memory::default()));
+/// client.push_raw("Welcome", &(7, "en")).await?;
+/// let jobs = testing::pushed(&**client.store(), "default").await?;
+/// assert_eq!(jobs[0].args::<(u64, String)>()?, (7, "en".to_owned()));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 ///
 /// # Errors
 /// The store does not answer.

@@ -26,6 +26,25 @@ const ROLE: &str = "metrics";
 /// Only who collects shows them. Were they shown by every process, a sum over processes would count each job many
 /// times, and the numbers of all but one would be old by an unknown time. When the leader ends in order another
 /// follows at its next look; when it dies, after three pauses.
+///
+/// ```
+/// use std::sync::Arc;
+/// use forebay_jobs::{store::memory::Memory, view::Collector};
+/// use forebay_signals::drain::Drain;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (collector, drain) = (Arc::new(Collector::new(Arc::new(Memory::default()))), Drain::default());
+/// let task = tokio::spawn({
+///     let (collector, drain) = (collector.clone(), drain.clone());
+///     async move { collector.run(&drain).await }
+/// });
+/// while collector.newest().is_none() {
+///     tokio::task::yield_now().await;
+/// }
+/// drain.begin();
+/// task.await?;
+/// assert!(collector.newest().is_none()); // another may collect now
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 pub struct Collector {
     store: Arc<dyn Store>,
     owner: Owner,
@@ -40,11 +59,17 @@ struct Latest {
 
 impl Collector {
     /// For this store.
+    ///
+    /// ```
+    /// use forebay_jobs::{store::memory::Memory, view::Collector};
+    /// let collector = Collector::new(std::sync::Arc::new(Memory::default()));
+    /// assert!(collector.newest().is_none()); // nothing before it runs
+    /// ```
     pub fn new(store: Arc<dyn Store>) -> Collector {
         Collector { store, owner: fresh_owner(), latest: Mutex::default() }
     }
 
-    /// Collects until the drain begins; then another may.
+    /// Collects until the drain begins; then another may. Shown at [`Collector`].
     pub async fn run(&self, until: &Drain) {
         let mut slow = SHORTEST;
         while !until.has_begun() {
@@ -86,6 +111,7 @@ impl Collector {
     }
 
     /// The newest numbers. Nothing if another process collects, or the store has not answered for long.
+    /// Shown at [`Collector`].
     pub fn newest(&self) -> Option<Arc<Snapshot>> {
         let latest = self.latest();
         let latest = latest.as_ref().filter(|latest| clock::now() < latest.until)?;

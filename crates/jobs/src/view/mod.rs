@@ -55,6 +55,14 @@ pub struct Snapshot {
 }
 
 /// The numbers of a queue.
+///
+/// ```
+/// use forebay_jobs::view::Snapshot;
+/// fn late(seen: &Snapshot) -> Vec<&str> {
+///     let minute = std::time::Duration::from_secs(60);
+///     seen.queues.iter().filter(|it| it.latency > minute).map(|it| &*it.name).collect()
+/// }
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct QueueNumbers {
     /// Its name.
@@ -69,6 +77,14 @@ pub struct QueueNumbers {
 
 impl Snapshot {
     /// Asks a store for all of them.
+    ///
+    /// ```
+    /// use forebay_jobs::{store::memory::Memory, view::Snapshot};
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let seen = Snapshot::take(&Memory::default()).await?;
+    /// assert_eq!((seen.busy, seen.slots, seen.queues.len()), (0, 0, 0)); // no worker is there
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+    /// ```
     ///
     /// # Errors
     /// It does not answer.

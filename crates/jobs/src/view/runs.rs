@@ -34,6 +34,18 @@ struct Class {
 }
 
 /// A class at a glance.
+///
+/// ```
+/// # use {std::sync::Arc, forebay_jobs::{push::Client, store::memory::Memory, testing, worker::Worker}};
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// # let store = Arc::new(Memory::default()); let client = Client::new(store.clone());
+/// client.push_raw("Unknown", &()).await?;
+/// let runs = Arc::new(forebay_jobs::view::Runs::default());
+/// testing::drain(&Worker::builder(store).runs(runs.clone()).build()).await?;
+/// let class = &runs.classes()[0];
+/// assert_eq!((&*class.name, class.done, class.failed, class.took.count()), ("Unknown", 0, 1, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassView {
     /// Its name; `other` for all beyond the first hundred.
@@ -50,6 +62,14 @@ pub struct ClassView {
 
 impl Runs {
     /// All classes, by name.
+    ///
+    /// ```
+    /// use forebay_jobs::view::Runs;
+    /// fn failures(runs: &Runs) -> u64 {
+    ///     runs.classes().iter().map(|it| it.failed + it.dead).sum()
+    /// }
+    /// assert_eq!(failures(&Runs::default()), 0);
+    /// ```
     pub fn classes(&self) -> Vec<ClassView> {
         let classes = self.classes.read().unwrap_or_else(PoisonError::into_inner);
         let all = classes.iter().map(|(name, class)| ClassView {
