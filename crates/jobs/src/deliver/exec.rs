@@ -29,6 +29,14 @@ const MESSAGE_BYTES: usize = 4_096;
 const EX_DATAERR: i32 = 65;
 
 /// Runs each job as a command; the handler for whatever class comes.
+///
+/// ```
+/// # use {std::{sync::Arc, time::Duration}, forebay_jobs::{store::memory::Memory, worker::Worker}};
+/// use forebay_jobs::deliver::exec::Commands;
+/// let command = vec!["bin/rails".into(), "runner".into(), "Jobs.run($stdin)".into()];
+/// let commands = Commands { command, deadline: Duration::from_secs(600) };
+/// let worker = Worker::builder(Arc::new(Memory::default())).otherwise(commands).build();
+/// ```
 #[derive(Debug, Clone)]
 pub struct Commands {
     /// The program and its arguments.

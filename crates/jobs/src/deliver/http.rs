@@ -60,6 +60,19 @@ type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 type Sender = SendRequest<Full<Bytes>>;
 
 /// Where jobs are delivered.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_jobs::deliver::{Secret, http::Settings, trust};
+/// use http::{HeaderMap, Uri};
+/// let settings = Settings {
+///     url: Uri::from_static("https://app.example/jobs"),
+///     secret: Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").ok(),
+///     deadline: Duration::from_secs(30),
+///     fields: HeaderMap::new(),
+///     tls: trust(None).ok(),
+/// };
+/// ```
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// `http://127.0.0.1:3000/jobs`.
@@ -76,11 +89,35 @@ pub struct Settings {
 }
 
 /// An address to which nothing can be delivered.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_jobs::deliver::http::{Deliveries, Settings};
+/// # use http::{HeaderMap, Uri};
+/// let url = Uri::from_static("/jobs");
+/// let deadline = Duration::from_secs(30);
+/// let settings = Settings { url, deadline, secret: None, fields: HeaderMap::new(), tls: None };
+/// let error = Deliveries::new(settings).err().unwrap();
+/// assert_eq!(error.to_string(), "`/jobs` is no address such as `http://127.0.0.1:3000/jobs`");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no address such as `http://127.0.0.1:3000/jobs`")]
 pub struct BadUrl(String);
 
 /// Delivers jobs; the handler for whatever class comes.
+///
+/// ```
+/// use std::time::Duration;
+/// use forebay_jobs::deliver::http::{Deliveries, Settings};
+/// # use http::{HeaderMap, Uri};
+/// let url = Uri::from_static("http://127.0.0.1:3000/jobs");
+/// let deadline = Duration::from_secs(30);
+/// let settings = Settings { url, deadline, secret: None, fields: HeaderMap::new(), tls: None };
+/// # let store = std::sync::Arc::new(forebay_jobs::store::memory::Memory::default());
+/// use forebay_jobs::worker::Worker;
+/// let worker = Worker::builder(store).otherwise(Deliveries::new(settings)?).build();
+/// # Ok::<(), forebay_jobs::deliver::http::BadUrl>(())
+/// ```
 pub struct Deliveries {
     settings: Settings,
     authority: Authority,
@@ -98,6 +135,18 @@ struct Authority {
 
 impl Deliveries {
     /// To this address.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use forebay_jobs::deliver::http::{Deliveries, Settings};
+    /// # use http::{HeaderMap, Uri};
+    /// let url = Uri::from_static("https://app.example/jobs");
+    /// let deadline = Duration::from_secs(30);
+    /// let settings = Settings { url, deadline, secret: None, fields: HeaderMap::new(), tls: None };
+    /// assert!(Deliveries::new(settings.clone()).is_err()); // `https` and nothing to check it against
+    /// let url = Uri::from_static("http://app.internal/jobs");
+    /// assert!(Deliveries::new(Settings { url, ..settings }).is_ok());
+    /// ```
     ///
     /// # Errors
     /// Nothing can be delivered there.

@@ -20,6 +20,11 @@ use hmac_sha256::HMAC;
 pub struct Secret(Box<[u8]>);
 
 /// What cannot be a secret.
+///
+/// ```
+/// use forebay_jobs::deliver::{BadSecret, Secret};
+/// assert_eq!(Secret::parse("whsec_c2hvcnQ="), Err(BadSecret));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a secret is `whsec_` and base64 of 24 to 64 bytes")]
 pub struct BadSecret;
@@ -28,6 +33,12 @@ const PREFIX: &str = "whsec_";
 
 impl Secret {
     /// Reads one: `whsec_` and base64 of 24 to 64 random bytes.
+    ///
+    /// ```
+    /// use forebay_jobs::deliver::Secret;
+    /// assert!(Secret::parse("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").is_ok());
+    /// assert!(Secret::parse("a password").is_err());
+    /// ```
     ///
     /// # Errors
     /// It is not one.

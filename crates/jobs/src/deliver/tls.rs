@@ -7,6 +7,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 /// Why nobody can be trusted.
+///
+/// ```
+/// use forebay_jobs::deliver::{BadAuthorities, trust};
+/// assert!(matches!(trust(Some(b"")), Err(BadAuthorities::None)));
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadAuthorities {
