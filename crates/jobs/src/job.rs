@@ -316,7 +316,7 @@ impl Job {
     }
 
     /// False if it is not to be kept when it has failed for good.
-    /// `dead` on the wire; shown at [`Job::failures`].
+    /// `dead` on the wire. Shown at [`Job::failures`].
     pub fn keeps_dead(&self) -> bool {
         self.keeps_dead
     }

@@ -50,11 +50,34 @@ pub trait Perform: Serialize + DeserializeOwned + Send + Sync + 'static {
     fn perform(self, run: &Run) -> impl Future<Output = Result<(), Failure>> + Send;
 
     /// How long it waits after a failure that says nothing of it; `None` for Sidekiq's backoff. `failures`
-    /// counts those before this one.
+    /// counts those before this one. As `sidekiq_retry_in`.
+    ///
+    /// ```
+    /// # use {std::time::Duration, forebay_jobs::{job::Job, perform::Perform, retry::{Exhausted, Failure}, run::Run}};
+    /// #[derive(serde::Serialize, serde::Deserialize)]
+    /// struct Charge(u64);
+    ///
+    /// impl Perform for Charge {
+    ///     const CLASS: &'static str = "Charge";
+    ///     const DEADLINE: Option<Duration> = Some(Duration::from_secs(30));
+    ///
+    ///     async fn perform(self, _: &Run) -> Result<(), Failure> {
+    ///         Err(Failure::new("Busy", "the bank said 503"))
+    ///     }
+    ///
+    ///     fn retry_in(failure: &Failure, failures: u32) -> Option<Duration> {
+    ///         (failure.class == "Busy").then(|| Duration::from_secs(60) * (failures + 1))
+    ///     }
+    ///
+    ///     fn died(job: &Job, failure: &Failure, _: Exhausted) {
+    ///         eprintln!("{} is not charged: {}", job.id(), failure.message);
+    ///     }
+    /// }
+    /// ```
     fn retry_in(_failure: &Failure, _failures: u32) -> Option<Duration> {
         None
     }
 
-    /// Called when a job has failed for good.
+    /// Called when a job has failed for good. As `sidekiq_retries_exhausted`. Shown at [`Perform::retry_in`].
     fn died(_job: &Job, _failure: &Failure, _why: Exhausted) {}
 }

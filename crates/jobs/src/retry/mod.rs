@@ -50,6 +50,15 @@ impl Default for Policy {
 }
 
 /// What becomes of a job that failed. [`decide`] says which.
+///
+/// ```
+/// use forebay_jobs::{job::Job, retry::{Exhausted, Failure, Fate, Policy, Verdict, decide}, time::Moment};
+/// let job = Job::parse(r#"{"class":"A","args":[],"jid":"1"}"#.into())?;
+/// let failure = Failure::new("NoSuchUser", "user 7 is gone").then(Verdict::Discard);
+/// let fate = decide(&job, "mail", &failure, &Policy::default(), Moment::default(), 0.0);
+/// assert!(matches!(fate, Fate::Gone { why: Exhausted::Discarded, .. }));
+/// # Ok::<(), forebay_jobs::job::Malformed>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
     /// It is next in its queue, unchanged, and nothing is counted.
