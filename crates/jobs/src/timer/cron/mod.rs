@@ -1,15 +1,4 @@
-//! Times that come again: `30 9 * * 1-5` and the like; pure.
-//!
-//! Five fields, `minute hour day month weekday`, or six with seconds in front. A field is `*`, a number, a
-//! range `1-5`, a list `1,3,5`, each with a step `/15`. Months and weekdays have names (`jan`, `mon`); Sunday is 0
-//! and 7; `L` is the last day of the month; `?` is `*`. Where day and weekday are both given, either is enough, as
-//! cron has always had it. `@yearly`, `@monthly`, `@weekly`, `@daily`, `@hourly` stand for what they say.
-//!
-//! # When clocks are changed
-//! - Hours that are `*` or `*/n` go by what the clock on the wall shows, all the time: what it skips does not
-//!   happen, what it shows twice happens twice. So `*/15 * * * *` fires every 15 minutes on such a day too.
-//! - Hours that are named happen once a day: what the clock skips happens when it has, what it shows twice
-//!   happens the first time. So `30 2 * * *` fires each day once.
+//! Times that come again: `30 9 * * 1-5` and the like; pure. What is understood says [`Cron`].
 
 mod next;
 mod parse;
@@ -22,6 +11,18 @@ use crate::time::Moment;
 
 /// Times that come again, in a time zone.
 ///
+/// Five fields, `minute hour day month weekday`, or six with seconds in front. A field is `*`, a number, a
+/// range `1-5`, a list `1,3,5`, each with a step `/15`. Months and weekdays have names (`jan`, `mon`); Sunday is 0
+/// and 7; `L` is the last day of the month; `?` is `*`. Where day and weekday are both given, either is enough, as
+/// cron has always had it. `@yearly`, `@monthly`, `@weekly`, `@daily`, `@hourly` stand for what they say.
+///
+/// # When clocks are changed
+/// - Hours that are `*` or `*/n` go by what the clock on the wall shows, all the time: what it skips does not
+///   happen, what it shows twice happens twice. So `*/15 * * * *` fires every 15 minutes on such a day too.
+/// - Hours that are named happen once a day: what the clock skips happens when it has, what it shows twice
+///   happens the first time. So `30 2 * * *` fires each day once.
+///
+/// # Example
 /// ```
 /// use forebay_jobs::time::Moment;
 /// use forebay_jobs::timer::Cron;
