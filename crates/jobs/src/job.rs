@@ -257,12 +257,14 @@ impl Job {
         self.bytes.get(self.args.clone()).unwrap_or(b"[]")
     }
 
-    /// Name of the class that runs it.
+    /// Name of the class that runs it: `class` on the wire.
+    ///
     /// This and what follows say what fields of the payload do; what is not there is `None`:
     ///
     /// ```
     /// # use forebay_jobs::job::Job;
-    /// let job = Job::parse(r#"{"class":"A","args":[7],"jid":"1","queue":"mail","retry":3,"traceparent":"00-ab-cd-01"}"#.into())?;
+    /// let payload = r#"{"class":"A","args":[],"jid":"1","queue":"mail","retry":3,"traceparent":"00-ab-cd-01"}"#;
+    /// let job = Job::parse(payload.into())?;
     /// assert_eq!((job.class(), job.shown_class(), job.id()), ("A", "A", "1"));
     /// assert_eq!((job.queue(), job.retry_queue()), (Some("mail"), None));
     /// assert_eq!((job.retry(), job.retry_for()), (3.into(), None));
@@ -273,7 +275,7 @@ impl Job {
         &self.class
     }
 
-    /// Name of the class that is meant: of a job of Rails the one that its adapter wraps.
+    /// Name of the class that is meant: of a job of Rails the one that its adapter wraps, `wrapped` on the wire.
     ///
     /// ```
     /// # use forebay_jobs::job::Job;
@@ -290,38 +292,38 @@ impl Job {
         &self.id
     }
 
-    /// The queue that it says it was pushed to. Shown at [`Job::class`].
+    /// The queue that it says it was pushed to: `queue`. Shown at [`Job::class`].
     pub fn queue(&self) -> Option<&str> {
         self.queue.as_deref()
     }
 
-    /// The queue for its retries, if it is another. Shown at [`Job::class`].
+    /// The queue for its retries, if it is another: `retry_queue`. Shown at [`Job::class`].
     pub fn retry_queue(&self) -> Option<&str> {
         self.retry_queue.as_deref()
     }
 
-    /// How often it is tried again. Shown at [`Job::class`].
+    /// How often it is tried again: `retry`. Shown at [`Job::class`].
     pub fn retry(&self) -> Retry {
         self.retry
     }
 
-    /// For how long after its first failure it is tried again, in place of a number. Shown at [`Job::class`].
+    /// For how long after its first failure it is tried again, in place of a number: `retry_for`, in seconds.
+    /// Shown at [`Job::class`].
     pub fn retry_for(&self) -> Option<Duration> {
         self.retry_for
     }
 
-    /// How much of a backtrace is kept. Shown at [`Backtrace`].
+    /// How much of a backtrace is kept: `backtrace`. Shown at [`Backtrace`].
     pub fn backtrace(&self) -> Backtrace {
         self.backtrace
     }
 
-    /// False if it is not to be kept when it has failed for good.
-    /// `dead` on the wire. Shown at [`Job::failures`].
+    /// False if it is not to be kept when it has failed for good: `dead`. Shown at [`Job::failures`].
     pub fn keeps_dead(&self) -> bool {
         self.keeps_dead
     }
 
-    /// How often it has failed so far. `retry_count` on the wire, and one more.
+    /// How often it has failed so far: `retry_count`, and one more.
     ///
     /// ```
     /// # use forebay_jobs::job::Job;
@@ -334,23 +336,22 @@ impl Job {
         self.failures.map_or(0, |count| count.saturating_add(1))
     }
 
-    /// When it was made. Shown at [`Job::expires_at`].
+    /// When it was made: `created_at`. Shown at [`Job::expires_at`].
     pub fn created_at(&self) -> Option<Moment> {
         self.created_at
     }
 
-    /// When it was put in its queue the last time. Shown at [`Job::expires_at`].
+    /// When it was put in its queue the last time: `enqueued_at`. Shown at [`Job::expires_at`].
     pub fn enqueued_at(&self) -> Option<Moment> {
         self.enqueued_at
     }
 
-    /// When it failed the first time. Shown at [`Job::expires_at`].
+    /// When it failed the first time: `failed_at`. Shown at [`Job::expires_at`].
     pub fn failed_at(&self) -> Option<Moment> {
         self.failed_at
     }
 
-    /// When it is no longer worth running: so long after it was put in its queue.
-    /// `expires_in` on the wire, in seconds.
+    /// When it is no longer worth running: `expires_in` seconds after it was put in its queue.
     ///
     /// ```
     /// use forebay_jobs::{job::Job, time::Moment};
@@ -366,12 +367,12 @@ impl Job {
         Some(from.after(self.expires_in?))
     }
 
-    /// The lock that keeps others like it out. Shown at [`Job::class`].
+    /// The lock that keeps others like it out: [`UNIQUE_LOCK`]. Shown at [`Job::class`].
     pub fn unique(&self) -> Option<&str> {
         self.unique.as_deref()
     }
 
-    /// The trace that it belongs to (W3C Trace Context). Shown at [`Job::class`].
+    /// The trace that it belongs to: `traceparent` of W3C Trace Context. Shown at [`Job::class`].
     pub fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
     }

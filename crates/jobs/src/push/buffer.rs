@@ -20,9 +20,9 @@ use crate::store::{MOST_A_STEP, Push, Store, StoreError};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buffer {
-    /// Most jobs, as Sidekiq Pro.
+    /// Most jobs; 1,000 if nobody says, as Sidekiq Pro.
     pub jobs: usize,
-    /// Most bytes of them.
+    /// Most bytes of their payloads; 8 MiB if nobody says.
     pub bytes: usize,
 }
 

@@ -143,8 +143,14 @@ impl Client {
     }
 
     /// Pushes a job when it is awaited; until then it can be told more.
-    /// The shapes of arguments on the wire: a struct with names is `[{"user":7}]`, a tuple struct `[7,"x"]`, one
-    /// without fields `[]`, an enum `[{"User":7}]`. What Ruby pushes for a struct with names, `[7,"x"]`, is read too.
+    /// Its arguments are the list that Ruby calls `perform` with. Which one it is follows from the type alone:
+    ///
+    /// | type | on the wire | also read |
+    /// |---|---|---|
+    /// | `struct Welcome { user: u64, name: String }` | `[{"user":7,"name":"x"}]` | `[7,"x"]`, as Ruby pushes |
+    /// | `struct Welcome(u64, String)`; `struct Welcome(u64)` | `[7,"x"]`; `[7]` | |
+    /// | `struct Welcome;` | `[]` | whatever: it takes none |
+    /// | an enum | `[{"User":7}]` | |
     ///
     /// ```
     /// # use forebay_jobs::{perform::Perform, retry::Failure, run::Run};
@@ -371,7 +377,7 @@ pub struct Builder(Inner);
 impl Builder {
     /// Keeps jobs in this process while the store is away, and brings them to it in order. Such a job is
     /// lost if the process ends before: the answer is [`Outcome::Buffered`] then.
-    /// As `reliable_push` of Sidekiq Pro.
+    /// As `reliable_push!` of Sidekiq Pro.
     ///
     /// ```
     /// use std::{sync::Arc, time::Duration};

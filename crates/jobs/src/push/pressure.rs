@@ -16,17 +16,17 @@ use crate::store::{Room, Store};
 /// ```
 /// use forebay_jobs::push::Pressure;
 /// let pressure = Pressure { slow_at: 0.70, ..Pressure::default() };
-/// # let _ = pressure;
+/// assert!(pressure.slow_at < pressure.refuse_at);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pressure {
-    /// From here on pushes take longer: the fuller, the longer.
+    /// From this share of the room on pushes take longer, the fuller the longer; 0.85 if nobody says.
     pub slow_at: f64,
-    /// From here on they are refused.
+    /// From this share on they are refused; 0.95 if nobody says.
     pub refuse_at: f64,
-    /// How long a push is held up at most.
+    /// How long a push is held up at most; 250 ms if nobody says.
     pub longest: Duration,
-    /// How old what is known of the room may be.
+    /// How old what is known of the room may be; 1 s if nobody says.
     pub look_every: Duration,
 }
 
