@@ -188,7 +188,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// The store does not answer, or the cursor is of another type. The failure may be handed on with `?`: the job is tried again.
+    /// The store does not answer, or the cursor is of another type. The failure may be handed on with `?`: the job
+    /// is tried again.
     pub async fn cursor<T: DeserializeOwned>(&self) -> Result<Option<T>, Failure> {
         let json = self.engine.store.noted(self.id(), notes::CURSOR).await?;
         Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
@@ -208,7 +209,8 @@ impl Run {
     /// ```
     ///
     /// # Errors
-    /// The store does not answer, or the cursor has more than 64 KiB as JSON. The failure may be handed on with `?`: the job is tried again.
+    /// The store does not answer, or the cursor has more than 64 KiB as JSON. The failure may be handed on with
+    /// `?`: the job is tried again.
     pub async fn save<T: Serialize>(&self, cursor: &T) -> Result<(), Failure> {
         let json = Bytes::from(serde_json::to_vec(cursor)?);
         if json.len() > LARGEST_CURSOR {

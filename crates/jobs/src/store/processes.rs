@@ -21,9 +21,9 @@ pub struct Beat<'a> {
     pub work: &'a [Work],
     /// True if it takes no more.
     pub is_quiet: bool,
-    /// Its memory.
+    /// Its memory that lies in RAM, in KiB: `rss` of Sidekiq.
     pub rss_kb: u64,
-    /// Time that a round trip to the store took the last time.
+    /// Time that a round trip to the store took the last time, in microseconds: `rtt_us` of Sidekiq.
     pub rtt_us: u64,
     /// Jobs that ended since the last beat that was answered.
     pub processed: u64,
@@ -115,7 +115,8 @@ pub struct Process {
 pub struct Recovered {
     /// Jobs that are in their queues again.
     pub back: u64,
-    /// Jobs that took their process with them too often and are dead now, as they lie in [`Set::Dead`](super::Set::Dead).
+    /// Jobs that took their process with them too often and are dead now, as they lie in
+    /// [`Set::Dead`](super::Set::Dead).
     pub poisoned: Vec<Entry>,
     /// Owners that had died.
     pub owners: u64,

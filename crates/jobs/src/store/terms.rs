@@ -282,15 +282,15 @@ pub enum Pause {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention {
-    /// Most entries of [`Set::Dead`].
+    /// Most entries of [`Set::Dead`]; 10,000 if nobody says: `dead_max_jobs` of Sidekiq.
     pub dead_most: u64,
-    /// Longest that they stay there.
+    /// Longest that they stay there; 180 days if nobody says: `dead_timeout_in_seconds` of Sidekiq.
     pub dead_age: Duration,
-    /// How long a process is taken to be alive after it last said so.
+    /// How long a process is taken to be alive after it last said so; 15 s if nobody says.
     pub alive: Duration,
-    /// How often a job may take its process with it before it is dead.
+    /// How often a job may take its process with it before it is dead; 3 times if nobody says.
     pub poison: u32,
-    /// For how long such deaths are counted together.
+    /// For how long such deaths are counted together; 72 hours if nobody says.
     pub poison_window: Duration,
 }
 
