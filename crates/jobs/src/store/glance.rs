@@ -36,6 +36,7 @@ pub enum From {
 /// client.push_raw("A", &()).await?;
 /// let queues = client.store().queues().await?;
 /// assert_eq!((&*queues[0].name, queues[0].depth, queues[0].is_paused), ("default", 1, false));
+/// assert_eq!(client.store().clear_queue("default").await?, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +110,7 @@ pub struct Room {
 /// let done = client.push_raw("A", &()).await?;
 /// let found = client.store().find(Within::Queue("default"), done.id().unwrap_or_default()).await?;
 /// assert!(found.is_some());
+/// assert!(client.store().remove_queued("default", done.id().unwrap_or_default()).await?);
 /// # Ok::<(), Box<dyn std::error::Error>>(()) }).unwrap();
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

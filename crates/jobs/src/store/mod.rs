@@ -187,11 +187,11 @@ pub trait Store: Send + Sync + 'static {
         most: usize,
     ) -> Reply<'a, Vec<Bytes>>;
 
-    /// Empties a queue and says how many jobs that were.
+    /// Empties a queue and says how many jobs that were. Shown at [`QueueView`].
     fn clear_queue<'a>(&'a self, queue: &'a str) -> Reply<'a, u64>;
 
     /// Takes a job out of a queue by its id, without a walk of the store through the queue. False if it is
-    /// known not to be there.
+    /// known not to be there. Shown at [`Within`].
     fn remove_queued<'a>(&'a self, queue: &'a str, id: &'a str) -> Reply<'a, bool>;
 
     /// Pauses, or ends a pause. What was parked for a class goes back, next in its queue, in bounded steps.
@@ -207,11 +207,11 @@ pub trait Store: Send + Sync + 'static {
     /// Says what a process does, counts what it did, and brings it the next thing that somebody wants of it.
     fn beat<'a>(&'a self, beat: Beat<'a>) -> Reply<'a, Option<Signal>>;
 
-    /// Forgets a process that ends in order.
+    /// Forgets a process that ends in order. What it still holds may be taken over at once.
     fn leave<'a>(&'a self, owner: &'a Owner) -> Reply<'a, ()>;
 
     /// What ran of each class in the last so many minutes, by name: what beats told. No more than
-    /// [`RAN_KEPT`] is known; times of single runs ([`Ran::took`]) are not told here.
+    /// [`RAN_KEPT`] is known; times of single runs ([`Ran::took`]) are not told here. Shown at [`RAN_KEPT`].
     fn ran(&self, within: Duration) -> Reply<'_, Vec<Ran>>;
 
     /// Processes that beat of late. Shown at [`Process`].
