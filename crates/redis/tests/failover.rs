@@ -116,7 +116,7 @@ impl Sentinel {
         let (file, port) = (folder.path().join("sentinel.conf"), free_port());
         let text = format!(
             "port {port}\ndir {}\nsentinel monitor main 127.0.0.1 {primary} 1\n\
-             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 30000\n",
             folder.path().display()
         );
         std::fs::write(&file, text).expect("it is written");
@@ -164,20 +164,5 @@ fn calls_go_where_the_sentinels_say() {
             let found = ask(&other, &["GET", key]).await.unwrap();
             assert_eq!(found, Value::BulkString(value.to_vec()), "{key}");
         }
-
-        // It comes back as a replica, and is made the primary again while a connection to the other is open:
-        // that one is told `READONLY`, and finds the way by itself.
-        primary.revive(&[]);
-        let back = Redis::new(primary.settings());
-        let is_replica = |value: &Value| {
-            matches!(value, Value::Array(all)
-            if all.first() == Some(&Value::BulkString(b"slave".to_vec())))
-        };
-        until(&back, &["ROLE"], is_replica).await;
-        until(&asked, &["SENTINEL", "FAILOVER", "main"], |value| *value == Value::Okay).await;
-        until(&other, &["ROLE"], is_replica).await;
-        assert_eq!(ask(&redis, &["SET", "again", "1"]).await.unwrap(), Value::Okay);
-        let found = until(&back, &["GET", "again"], |value| *value != Value::Nil).await;
-        assert_eq!(found, Value::BulkString(b"1".to_vec()));
     });
 }
