@@ -69,7 +69,7 @@ pub(crate) const UNIQUE_UNTIL: &str = "unique_until";
 
 impl NewJob {
     /// Sets one more field. What is no JSON, or a field that has a place of its own here, makes the push a
-    /// [`PushError::Field`](super::PushError::Field).
+    /// [`PushError::Field`].
     ///
     /// ```
     /// # use forebay_jobs::push::NewJob;
