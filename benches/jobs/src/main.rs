@@ -5,15 +5,17 @@
 //! `--name value` pairs; a store is `redis://…`, `unix://…` or the path of a file. Out: one line of
 //! `name=value` pairs. It must never be used on a store that somebody needs.
 
+#[path = "../../flags.rs"]
+mod flags;
 mod look;
 mod push;
 mod stores;
 mod work;
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::process::ExitCode;
-use std::str::FromStr;
+
+pub(crate) use flags::{Flags, say};
 
 /// As in the binary that is released.
 #[global_allocator]
@@ -57,38 +59,6 @@ fn run() -> Outcome {
         })
         .await?
     })
-}
-
-/// `--name value` pairs.
-pub(crate) struct Flags(HashMap<String, String>);
-
-impl Flags {
-    fn read(mut args: impl Iterator<Item = String>) -> Result<Flags, String> {
-        let mut pairs = HashMap::new();
-        while let Some(name) = args.next() {
-            let name = name.strip_prefix("--").ok_or(format!("expected a flag, got `{name}`"))?;
-            let value = args.next().ok_or(format!("`--{name}` needs a value"))?;
-            pairs.insert(name.to_owned(), value);
-        }
-        Ok(Flags(pairs))
-    }
-
-    /// The value of a flag that must be there.
-    pub(crate) fn value<T: FromStr>(&self, name: &str) -> Result<T, String> {
-        let text = self.0.get(name).ok_or(format!("`--{name}` is missing"))?;
-        text.parse().map_err(|_| format!("`--{name}` cannot be `{text}`"))
-    }
-
-    /// The value of a flag, or `default`.
-    pub(crate) fn value_or<T: FromStr>(&self, name: &str, default: T) -> Result<T, String> {
-        if self.0.contains_key(name) { self.value(name) } else { Ok(default) }
-    }
-}
-
-/// Prints a result: what the caller reads.
-#[expect(clippy::print_stdout, reason = "the answer to the caller is data on stdout")]
-pub(crate) fn say(line: &str) {
-    println!("{line}");
 }
 
 #[expect(clippy::print_stderr, reason = "the only place that speaks to people")]

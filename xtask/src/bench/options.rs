@@ -58,7 +58,7 @@ impl Options {
             match arg {
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
                 "--rounds" => options.rounds = number(value()?)?,
-                "--seconds" => options.seconds = number(value()?)? as u64,
+                "--seconds" => options.seconds = number(value()?)?,
                 "--subject" => options.subject = Kind::named(value()?)?,
                 "--binary" => options.binary = Some(PathBuf::from(value()?)),
                 "--quick" => options.depth = Depth::Quick,
@@ -76,12 +76,23 @@ impl Options {
 
     /// Whether a case is to be run.
     pub(super) fn selects(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| case.starts_with(only.as_str()))
+        selects(&self.only, case)
     }
 }
 
-fn number(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or(format!("`{text}` is not a positive number"))
+/// Whether a case is among those that are named by their beginnings; all are if none is named.
+pub(super) fn selects(only: &[String], case: &str) -> bool {
+    only.is_empty() || only.iter().any(|only| case.starts_with(only.as_str()))
+}
+
+/// A number that must be given and cannot be 0.
+pub(super) fn number<N: std::str::FromStr + PartialOrd + From<u8>>(
+    text: &str,
+) -> Result<N, String> {
+    text.parse()
+        .ok()
+        .filter(|n| *n > N::from(0))
+        .ok_or(format!("`{text}` is not a positive number"))
 }
 
 #[cfg(test)]

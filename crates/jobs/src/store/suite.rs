@@ -634,22 +634,36 @@ pub(crate) async fn counts_say_what_there_is(bench: Bench) {
     assert_eq!((counts.scheduled, counts.retries, counts.dead), (1, 1, 2));
 }
 
+/// Of a process that did nothing yet.
+pub(crate) fn plain_beat(owner: &Owner) -> Beat<'_> {
+    Beat {
+        owner,
+        info: "{}",
+        concurrency: 1,
+        work: &[],
+        is_quiet: false,
+        rss_kb: 1,
+        rtt_us: 1,
+        processed: 0,
+        failed: 0,
+        ran: &[],
+        metrics: Metrics::default(),
+    }
+}
+
 pub(crate) async fn processes_are_shown_and_told(bench: Bench) {
     let me = owner("host:1:abc");
     let work =
         [Work { thread: "t1".into(), queue: "q".into(), payload: payload("x"), since: at(0) }];
     let beat = Beat {
-        owner: &me,
         info: r#"{"hostname":"host","pid":1}"#,
         concurrency: 10,
         work: &work,
-        is_quiet: false,
         rss_kb: 1_000,
         rtt_us: 50,
         processed: 7,
         failed: 2,
-        ran: &[],
-        metrics: Metrics::default(),
+        ..plain_beat(&me)
     };
     assert_eq!(bench.store.beat(beat.clone()).await.unwrap(), None);
     let processes = bench.other.processes().await.unwrap();
@@ -676,19 +690,7 @@ pub(crate) async fn runs_are_counted_by_class_for_some_hours(bench: Bench) {
         let (store, me) = (Arc::clone(&bench.store), me.clone());
         async move {
             let (processed, failed) = (1, 0);
-            let beat = Beat {
-                owner: &me,
-                info: "{}",
-                concurrency: 1,
-                work: &[],
-                is_quiet: false,
-                rss_kb: 1,
-                rtt_us: 1,
-                processed,
-                failed,
-                ran: &ran,
-                metrics,
-            };
+            let beat = Beat { processed, failed, ran: &ran, metrics, ..plain_beat(&me) };
             assert_eq!(store.beat(beat).await.unwrap(), None);
         }
     };

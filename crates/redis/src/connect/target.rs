@@ -103,19 +103,18 @@ impl Target {
         config: &AsyncConnectionConfig,
         file: Option<&Path>,
     ) -> RedisResult<MultiplexedConnection> {
-        let authorities = file.map(authorities).transpose()?;
         match way(&self.url).expect("it was read when it was made") {
             Way::Server(info) => {
                 let settings = info.redis_settings().clone().set_protocol(protocol);
                 let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
                 let info = info.set_redis_settings(settings).set_tcp_settings(at_once());
-                let client = match authorities.filter(|_| is_tls) {
-                    Some(authorities) => Client::build_with_tls(info, authorities)?,
+                let client = match file.filter(|_| is_tls) {
+                    Some(file) => Client::build_with_tls(info, authorities(file)?)?,
                     None => Client::open(info)?,
                 };
                 client.get_multiplexed_async_connection_with_config(config).await
             }
-            Way::Sentinels(it) => it.open(protocol, config, authorities).await,
+            Way::Sentinels(it) => it.open(protocol, config, file).await,
         }
     }
 }
@@ -125,7 +124,7 @@ impl Sentinels {
         self,
         protocol: ProtocolVersion,
         config: &AsyncConnectionConfig,
-        authorities: Option<TlsCertificates>,
+        file: Option<&Path>,
     ) -> RedisResult<MultiplexedConnection> {
         let address = |(host, port)| {
             if self.is_tls {
@@ -144,7 +143,8 @@ impl Sentinels {
             builder = builder
                 .set_client_to_redis_tls_mode(TlsMode::Secure)
                 .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-            if let Some(authorities) = authorities {
+            if let Some(file) = file {
+                let authorities = authorities(file)?;
                 builder = builder
                     .set_client_to_redis_certificates(authorities.clone())
                     .set_client_to_sentinel_certificates(authorities);

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::super::options::{number, selects};
+
 /// `--help`.
 pub(super) const HELP: &str = "\
 cargo xtask bench jobs [--only CASE[,CASE]] [--quick] [--write]
@@ -56,7 +58,7 @@ impl Options {
             let mut value = || args.next().ok_or(format!("`{arg}` needs a value"));
             match arg {
                 "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
-                "--rounds" => options.rounds = usize::try_from(number(value()?)?).unwrap_or(1),
+                "--rounds" => options.rounds = number(value()?)?,
                 "--seconds" => options.seconds = number(value()?)?,
                 "--depth" => options.depth = number(value()?)?,
                 "--metrics" => options.metrics = number(value()?)?,
@@ -74,12 +76,8 @@ impl Options {
 
     /// Whether a case is to be run.
     pub(super) fn selects(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| case.starts_with(only.as_str()))
+        selects(&self.only, case)
     }
-}
-
-fn number(text: &str) -> Result<u64, String> {
-    text.parse().ok().filter(|&n| n > 0).ok_or(format!("`{text}` is not a positive number"))
 }
 
 #[cfg(test)]

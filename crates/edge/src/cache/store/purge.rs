@@ -53,11 +53,8 @@ impl Memory {
     pub fn count(&self, selection: &Selection) -> u64 {
         let purges = &self.purges;
         let is_taken = |object: &Object, glance: &Glance| {
-            let takes = match selection.takes_at_a_glance(glance) {
-                Some(takes) => takes,
-                None => selection.takes(object.key(), |tag| object.has_tag(tag)),
-            };
-            takes && (!purges.are_under_way() || purges.spare(object))
+            selection.takes_object(object, glance)
+                && (!purges.are_under_way() || purges.spare(object))
         };
         let (mut count, mut variants) = (0, Vec::new());
         self.walk(|place, entry| match entry {

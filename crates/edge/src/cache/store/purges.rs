@@ -54,11 +54,7 @@ impl Purge {
 
     /// The same, by a glance where that is enough.
     pub(super) fn takes_entry(&self, object: &Object, glance: &Glance) -> bool {
-        glance.id() <= self.id
-            && match self.selection.takes_at_a_glance(glance) {
-                Some(takes) => takes,
-                None => self.takes(object),
-            }
+        glance.id() <= self.id && self.selection.takes_object(object, glance)
     }
 
     pub(super) fn takes_mark(&self, varying: &Varying) -> bool {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::Object;
 use super::glance::{Bears, Glance};
 use crate::cache::key::url_of;
 use crate::cache::tags::Tag;
@@ -64,8 +65,16 @@ impl Selection {
             || (!self.urls.is_empty() && self.urls.contains(url))
     }
 
-    /// The same of an object at a glance; nothing where it must be looked at.
-    pub(super) fn takes_at_a_glance(&self, glance: &Glance) -> Option<bool> {
+    /// The same of an object; it is looked at only where a glance is not enough.
+    pub(super) fn takes_object(&self, object: &Object, glance: &Glance) -> bool {
+        match self.takes_at_a_glance(glance) {
+            Some(takes) => takes,
+            None => self.takes(object.key(), |tag| object.has_tag(tag)),
+        }
+    }
+
+    /// Nothing where the object must be looked at.
+    fn takes_at_a_glance(&self, glance: &Glance) -> Option<bool> {
         if self.has_keys() {
             return None;
         }

@@ -58,8 +58,8 @@ if classes > 0 then
         for _, word in ipairs({ 'INCRBY', 'u16', '#' .. ARGV[at], ARGV[at + 1] }) do call[#call + 1] = word end
         at = at + 2
       end
-      redis.pcall(unpack(call))
-      redis.call('EXPIRE', call[2], 28800)
+      -- What is not ours keeps its time: it may be a queue.
+      if not redis.pcall(unpack(call)).err then redis.call('EXPIRE', call[2], 28800) end
     end
   end
   for _, total in ipairs(totals) do redis.call('EXPIRE', total[1], total[2]) end

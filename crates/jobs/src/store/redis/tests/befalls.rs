@@ -176,17 +176,11 @@ async fn full(server: Server) {
     });
     let work: Vec<Work> = work.collect();
     let beat = Beat {
-        owner: &owner,
-        info: "{}",
         concurrency: 60,
         work: &work,
-        is_quiet: false,
-        rss_kb: 1,
-        rtt_us: 1,
         processed: 51,
         failed: 50,
-        ran: &[],
-        metrics: Metrics::default(),
+        ..suite::plain_beat(&owner)
     };
     assert_eq!(store.beat(beat).await.unwrap(), None);
     let processes = store.processes().await.unwrap();
@@ -289,19 +283,7 @@ fn what_is_strange_in_the_keys_harms_nobody() {
         assert_eq!(store.noted("j", "c").await.unwrap().as_deref(), Some(&b"1"[..]));
         let error = store.due(Set::Retry, 9).await.unwrap_err();
         assert!(matches!(error, StoreError::Broken(_)), "{error:?}");
-        let beat = Beat {
-            owner: &owner,
-            info: "{}",
-            concurrency: 1,
-            work: &[],
-            is_quiet: false,
-            rss_kb: 1,
-            rtt_us: 1,
-            processed: 0,
-            failed: 0,
-            ran: &[],
-            metrics: Metrics::default(),
-        };
+        let beat = suite::plain_beat(&owner);
         assert_eq!(store.beat(beat).await.unwrap(), None);
     });
 }

@@ -59,19 +59,7 @@ async fn deep(server: Server) {
     let store = store(&server, &Clock::wall());
     let redis = Redis::new(server.settings());
     let owner = Owner::named("a");
-    let beat = Beat {
-        owner: &owner,
-        info: "{}",
-        concurrency: 1,
-        work: &[],
-        is_quiet: false,
-        rss_kb: 1,
-        rtt_us: 1,
-        processed: 1,
-        failed: 0,
-        ran: &[],
-        metrics: Metrics::default(),
-    };
+    let beat = Beat { processed: 1, ..suite::plain_beat(&owner) };
     store.keep(&owner).await.unwrap();
     let mut all = Vec::new();
     let mut depth = 0;

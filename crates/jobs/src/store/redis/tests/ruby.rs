@@ -10,19 +10,7 @@ use super::*;
 const EARLY: Moment = Moment::from_micros(1_793_930_700_000_000);
 
 fn beat<'a>(owner: &'a Owner, ran: &'a [Ran], metrics: Metrics) -> Beat<'a> {
-    Beat {
-        owner,
-        info: "{}",
-        concurrency: 1,
-        work: &[],
-        is_quiet: false,
-        rss_kb: 1,
-        rtt_us: 1,
-        processed: 0,
-        failed: 0,
-        ran,
-        metrics,
-    }
+    Beat { ran, metrics, ..suite::plain_beat(owner) }
 }
 
 fn some() -> Vec<Ran> {
